@@ -1,0 +1,101 @@
+//! Edits: one member replaced, every other byte as it was.
+//!
+//! On a wire that several callers share, ids and tokens must be ours. Nothing else is, and a member that is not
+//! there is not added: servers have been seen to answer 400 to a request into which a proxy put an empty `_meta`.
+
+use super::{Kind, Message};
+use crate::id::Id;
+use crate::span::Span;
+use bytes::{Bytes, BytesMut};
+
+impl Message {
+    /// The same message under another id. A notification stays as it is; an error without id gets one.
+    pub fn with_id(&self, id: &Id) -> Message {
+        let mut message = match (self.kind, self.places.id) {
+            (Kind::Notification, _) => return self.clone(),
+            (_, Some(place)) => self.splice(place, id.raw().as_bytes()),
+            (_, None) => return self.with_first_id(id),
+        };
+        message.id = Some(id.clone());
+        message
+    }
+
+    /// The same message with another progress token, which is JSON text; as it is if it has none.
+    pub fn with_progress_token(&self, raw: &[u8]) -> Message {
+        self.splice_if(self.places.progress_token, raw)
+    }
+
+    /// The same `notifications/cancelled` about another request; as it is if it names none.
+    pub fn with_cancelled_request(&self, id: &Id) -> Message {
+        self.splice_if(self.places.cancelled, id.raw().as_bytes())
+    }
+
+    /// The same message belonging to another subscription; as it is if it belongs to none.
+    pub fn with_subscription(&self, id: &Id) -> Message {
+        self.splice_if(self.places.subscription, id.raw().as_bytes())
+    }
+
+    /// The same JSON on one line, for wires that end a message with the line.
+    pub fn one_line(&self) -> Bytes {
+        let Some(first) = memchr::memchr2(b'\n', b'\r', &self.bytes) else {
+            return self.bytes.clone();
+        };
+        // Within strings JSON writes these characters as escapes, so here they stand between tokens.
+        let mut line = BytesMut::from(&self.bytes[..]);
+        for byte in line
+            .iter_mut()
+            .skip(first)
+            .filter(|byte| matches!(byte, b'\n' | b'\r'))
+        {
+            *byte = b' ';
+        }
+        line.freeze()
+    }
+
+    fn with_first_id(&self, id: &Id) -> Message {
+        let Some(brace) = memchr::memchr(b'{', &self.bytes) else {
+            return self.clone();
+        };
+        let member = format!(r#""id":{},"#, id.raw());
+        let at = brace + 1;
+        let mut message = self.splice(Span::new(at, at), member.as_bytes());
+        let start = at + r#""id":"#.len();
+        message.places.id = Some(Span::new(start, start + id.raw().len()));
+        message.id = Some(id.clone());
+        message
+    }
+
+    fn splice_if(&self, place: Option<Span>, text: &[u8]) -> Message {
+        place.map_or_else(|| self.clone(), |place| self.splice(place, text))
+    }
+
+    /// Replaces the bytes of `hole`, and moves the places with the bytes they name.
+    fn splice(&self, hole: Span, text: &[u8]) -> Message {
+        let mut bytes = BytesMut::with_capacity(self.bytes.len() - hole.len() + text.len());
+        bytes.extend_from_slice(&self.bytes[..hole.range().start]);
+        bytes.extend_from_slice(text);
+        bytes.extend_from_slice(&self.bytes[hole.range().end..]);
+
+        let mut places = self.places;
+        for place in [
+            &mut places.id,
+            &mut places.payload,
+            &mut places.subject,
+            &mut places.meta,
+            &mut places.version,
+            &mut places.capabilities,
+            &mut places.progress_token,
+            &mut places.cancelled,
+            &mut places.subscription,
+        ] {
+            *place = place.map(|span| span.after_splice(hole, text.len()));
+        }
+        Message {
+            bytes: bytes.freeze(),
+            kind: self.kind,
+            id: self.id.clone(),
+            method: self.method.clone(),
+            places,
+        }
+    }
+}
