@@ -1,0 +1,240 @@
+//! Where a request goes: a URL taken apart once, its addresses resolved when needed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::error::{Error, Reason};
+
+/// Addresses are asked for again after this long, so that a moved server is found without a restart.
+const ADDRESSES_KEPT: Duration = Duration::from_secs(30);
+
+/// The server behind one URL.
+#[derive(Debug)]
+pub struct Target {
+    /// The whole URL, as given.
+    url: String,
+    /// `host:port`, or `host` where the port is the scheme's own: the `Host` header.
+    authority: String,
+    host: String,
+    port: u16,
+    tls: bool,
+    path: String,
+    addresses: Mutex<Option<Addresses>>,
+}
+
+#[derive(Debug, Clone)]
+struct Addresses {
+    peers: Arc<[HttpPeer]>,
+    asked: Instant,
+}
+
+impl Target {
+    /// Takes an `http` or `https` URL apart.
+    ///
+    /// # Errors
+    /// In the operator's words, when the text is not a URL we can call.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(other) => {
+                return Err(format!(
+                    "`{other}://` is not a scheme we speak; use http or https"
+                ));
+            }
+            None => return Err(format!("`{url}` has no scheme; did you mean `https://{url}`?")),
+        };
+        let authority = uri.authority().ok_or_else(|| format!("`{url}` names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err("a URL may not carry a user or a password; put them in `headers`".into());
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        if host.is_empty() {
+            return Err(format!("`{url}` names no host"));
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            url: url.to_owned(),
+            authority: authority.as_str().to_owned(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            host,
+            tls,
+            path: if path.is_empty() {
+                "/".into()
+            } else {
+                path.to_owned()
+            },
+            addresses: Mutex::new(None),
+        })
+    }
+
+    /// The same server under another path and query: where a redirect within it leads.
+    ///
+    /// # Errors
+    /// When `location` leads to another origin, or is not a URL.
+    pub fn sibling(&self, location: &str) -> Result<Self, String> {
+        let absolute = if location.starts_with('/') && !location.starts_with("//") {
+            format!(
+                "{}://{}{location}",
+                if self.tls { "https" } else { "http" },
+                self.authority
+            )
+        } else {
+            location.to_owned()
+        };
+        let other = Self::parse(&absolute)?;
+        if (other.tls, &other.host, other.port) == (self.tls, &self.host, self.port) {
+            Ok(other)
+        } else {
+            Err(format!("it leads to another origin, {}", other.authority))
+        }
+    }
+
+    /// The URL, as it was given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The value of the `Host` header.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The server's addresses, the one that answered last first.
+    pub(crate) async fn peers(&self, within: Duration) -> Result<Arc<[HttpPeer]>, Error> {
+        if let Some(known) = self.remembered()
+            && known.asked.elapsed() < ADDRESSES_KEPT
+        {
+            return Ok(known.peers);
+        }
+        let found = match self.host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, self.port)],
+            Err(_) => match tokio::time::timeout(within, tokio::net::lookup_host((&*self.host, self.port)))
+                .await
+            {
+                Ok(Ok(addresses)) => addresses.collect(),
+                // A resolver that is down must not take a working server with it.
+                failed => match self.remembered() {
+                    Some(stale) => return Ok(stale.peers),
+                    None => {
+                        let why = match failed {
+                            Ok(Err(error)) => error.to_string(),
+                            Ok(Ok(_)) | Err(_) => format!("the resolver did not answer within {within:?}"),
+                        };
+                        return Err(self.failed(Reason::Unresolved(why)));
+                    }
+                },
+            },
+        };
+        if found.is_empty() {
+            return Err(self.failed(Reason::Unresolved("the name exists but has none".into())));
+        }
+        let peers: Arc<[HttpPeer]> = found.into_iter().map(|address| self.peer(address)).collect();
+        self.remember(Arc::clone(&peers));
+        Ok(peers)
+    }
+
+    /// Puts the address that just answered first, for the next request.
+    pub(crate) fn prefer(&self, peers: &[HttpPeer], answered: usize) {
+        if answered > 0 {
+            let mut order = peers.to_vec();
+            order.swap(0, answered);
+            self.remember(order.into());
+        }
+    }
+
+    pub(crate) fn failed(&self, reason: Reason) -> Error {
+        Error {
+            server: self.authority.clone(),
+            reason,
+            sent: false,
+        }
+    }
+
+    fn peer(&self, address: SocketAddr) -> HttpPeer {
+        // pingora verifies nothing when the server name is empty, so it is always the host.
+        let mut peer = HttpPeer::new(address, self.tls, self.host.clone());
+        // HTTP/1.1 only: an invalid HTTP/2 answer would be retried even for POST (cloudflare/pingora#979).
+        peer.options.set_http_version(1, 1);
+        peer
+    }
+
+    fn remembered(&self) -> Option<Addresses> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+
+    fn remember(&self, peers: Arc<[HttpPeer]>) {
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *addresses = Some(Addresses {
+            peers,
+            asked: Instant::now(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target = Target::parse("https://docs.example.com/mcp?x=1").unwrap();
+        assert_eq!(
+            (target.authority(), target.port, target.path()),
+            ("docs.example.com", 443, "/mcp?x=1")
+        );
+        assert!(target.is_tls());
+        assert_eq!(Target::parse("http://[::1]:8080").unwrap().host, "::1");
+    }
+
+    #[test]
+    fn what_we_cannot_call_is_refused_in_words() {
+        for (url, words) in [
+            ("htp://x/", "not a scheme we speak"),
+            ("docs.example.com/mcp", "has no scheme"),
+            ("http://user:secret@host/", "may not carry a user"),
+            ("http://", "is not a URL"),
+        ] {
+            let error = Target::parse(url).unwrap_err();
+            assert!(error.contains(words), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_stays_within_its_origin() {
+        let target = Target::parse("http://host:81/mcp").unwrap();
+        assert_eq!(target.sibling("/mcp/").unwrap().path(), "/mcp/");
+        assert_eq!(target.sibling("http://host:81/x").unwrap().path(), "/x");
+        for elsewhere in [
+            "http://host/mcp",
+            "https://host:81/mcp",
+            "//evil/mcp",
+            "http://evil:81/",
+        ] {
+            assert!(target.sibling(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+}
