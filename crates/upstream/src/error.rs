@@ -1,0 +1,124 @@
+//! What an upstream can do to a call, as far as the call's fate depends on it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::Era;
+
+/// One failed exchange with an upstream. Its text is for clients: it names the upstream and what
+/// happened, never an address, a header or a body.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// The upstream's name in the configuration.
+    pub upstream: Arc<str>,
+    /// What happened.
+    pub fault: Fault,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection: the name, the port or the TLS handshake. Nothing was sent.
+    Unreachable(String),
+    /// It took the request and sent nothing for this long.
+    Silent(Duration),
+    /// The exchange began and broke: a reset, garbage, an answer to something else.
+    Broken(String),
+    /// It answered with an HTTP status that is no MCP answer.
+    Status {
+        /// The status.
+        status: u16,
+        /// Seconds it asked us to wait, if it did.
+        retry_after: Option<u64>,
+    },
+    /// It does not accept our credentials (401) or refuses them this (403).
+    Unauthorized(u16),
+    /// It does not know our session any more; nothing was processed.
+    SessionGone,
+    /// It does not speak the era it was assumed to speak; nothing was processed.
+    Misjudged(String),
+    /// It does not speak the client's era, and translation does not exist yet.
+    NotSpoken {
+        /// What the client speaks.
+        wanted: Era,
+    },
+    /// Its answer is longer than `bounds.answer`, in bytes.
+    TooLong(usize),
+    /// Its process could not be started.
+    NotStarted(String),
+    /// Its process ended while the call was running.
+    Exited(String),
+    /// A bound of ours is reached; the text names it.
+    Full(String),
+}
+
+impl Fault {
+    /// For [`Error::fault`] where the upstream's name is at hand.
+    pub fn of(self, upstream: &Arc<str>) -> Error {
+        Error {
+            upstream: Arc::clone(upstream),
+            fault: self,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.upstream;
+        match &self.fault {
+            Fault::Unreachable(why) => write!(f, "upstream `{name}` cannot be reached: {why}"),
+            Fault::Silent(after) => write!(f, "upstream `{name}` did not answer within {after:?}"),
+            Fault::Broken(what) => write!(f, "upstream `{name}` broke the exchange: {what}"),
+            Fault::Status {
+                status,
+                retry_after: None,
+            } => {
+                write!(
+                    f,
+                    "upstream `{name}` answered with HTTP status {status} instead of a message"
+                )
+            }
+            Fault::Status {
+                status,
+                retry_after: Some(seconds),
+            } => {
+                write!(
+                    f,
+                    "upstream `{name}` answered with HTTP status {status} and asks to wait {seconds} s"
+                )
+            }
+            Fault::Unauthorized(status) => write!(
+                f,
+                "upstream `{name}` does not accept the gateway's credentials (HTTP status {status}); \
+                 its `headers` in the gateway's configuration need attention"
+            ),
+            Fault::SessionGone => write!(f, "upstream `{name}` no longer knows this session"),
+            Fault::Misjudged(what) => write!(f, "upstream `{name}` does not speak as it did before: {what}"),
+            Fault::NotSpoken { wanted: Era::Modern } => write!(
+                f,
+                "upstream `{name}` speaks only MCP revisions up to 2025-11-25 and this client speaks 2026-07-28; \
+                 the gateway does not translate between the two yet"
+            ),
+            Fault::NotSpoken { wanted: Era::Legacy } => write!(
+                f,
+                "upstream `{name}` speaks only MCP revision 2026-07-28 and this client speaks an earlier one; \
+                 the gateway does not translate between the two yet"
+            ),
+            Fault::TooLong(bound) => {
+                write!(
+                    f,
+                    "the answer of upstream `{name}` is longer than {bound} bytes (`bounds.answer`)"
+                )
+            }
+            Fault::NotStarted(why) => write!(f, "upstream `{name}` could not be started: {why}"),
+            Fault::Exited(how) => write!(
+                f,
+                "the process of upstream `{name}` ended during the call ({how})"
+            ),
+            Fault::Full(bound) => write!(f, "upstream `{name}` is at a bound of the gateway: {bound}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,114 @@
+//! Getting to know an upstream before anybody calls it: what it speaks and how many tools it has.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use mcp::{Id, Kind, Message, Object, Revision, meta};
+
+use crate::error::{Error, Fault};
+use crate::registry::Upstream;
+use crate::transport::{Conversation, Headers, Messages};
+
+/// Pages of a tool list that are read for counting.
+const PAGES: usize = 50;
+
+/// What an upstream turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// The newest revision it speaks.
+    pub revision: Option<Revision>,
+    /// How many tools it lists; `None` when it has no list of tools.
+    pub tools: Option<usize>,
+}
+
+/// Asks an upstream what it speaks, and counts its tools.
+///
+/// # Errors
+/// When it cannot be reached or does not speak MCP.
+pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Introduction, Error> {
+    let eras = upstream.learn(headers).await?;
+    let modern = eras.modern.is_some();
+    let mut tools = 0;
+    let mut cursor = None::<Vec<u8>>;
+    for page in 0..PAGES {
+        let question = list_request(page, modern, cursor.as_deref());
+        let conversation = if modern {
+            Conversation::Modern
+        } else {
+            Conversation::Shared
+        };
+        let mut headers = headers.clone();
+        if modern {
+            headers.passed = modern_headers("tools/list");
+        }
+        let reply = upstream
+            .open(conversation, headers)
+            .await?
+            .send(&question)
+            .await?;
+        let answer = answer(upstream, reply.messages).await?;
+        let Some(result) = answer.result().and_then(|result| Object::parse(result).ok()) else {
+            // A server without tools answers with an error; that is not a fault.
+            return Ok(Introduction {
+                revision: eras.newest(),
+                tools: None,
+            });
+        };
+        let listed: Vec<Box<serde_json::value::RawValue>> = result
+            .get("tools")
+            .and_then(|tools| serde_json::from_slice(tools).ok())
+            .unwrap_or_default();
+        tools += listed.len();
+        match result.get("nextCursor") {
+            Some(next) if next != b"null" && cursor.as_deref() != Some(next) => cursor = Some(next.to_vec()),
+            Some(_) | None => break,
+        }
+    }
+    Ok(Introduction {
+        revision: eras.newest(),
+        tools: Some(tools),
+    })
+}
+
+/// The headers that a 2026-07-28 request of our own carries.
+fn modern_headers(method: &'static str) -> Vec<(http::HeaderName, HeaderValue)> {
+    let version = Revision::V2026_07_28.as_str();
+    vec![
+        (
+            http::HeaderName::from_static("mcp-protocol-version"),
+            HeaderValue::from_static(version),
+        ),
+        (
+            http::HeaderName::from_static("mcp-method"),
+            HeaderValue::from_static(method),
+        ),
+    ]
+}
+
+fn list_request(page: usize, modern: bool, cursor: Option<&[u8]>) -> Message {
+    let meta = format!(
+        r#""_meta":{{"{}":"{}","{}":{{}}}}"#,
+        meta::PROTOCOL_VERSION,
+        Revision::V2026_07_28.as_str(),
+        meta::CLIENT_CAPABILITIES
+    );
+    let cursor = cursor.map(|cursor| format!(r#""cursor":{}"#, String::from_utf8_lossy(cursor)));
+    let members: Vec<String> = modern.then_some(meta).into_iter().chain(cursor).collect();
+    let params = (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")));
+    Message::request(&Id::number(page as u64 + 1), "tools/list", params.as_deref())
+}
+
+async fn answer(upstream: &Arc<Upstream>, messages: Messages) -> Result<Message, Error> {
+    match messages {
+        Messages::One(message) => Ok(message),
+        Messages::Accepted => {
+            Err(Fault::Broken("it took `tools/list` without answering".into()).of(&upstream.name))
+        }
+        Messages::Stream(mut stream) => loop {
+            let message = stream.next().await?;
+            if matches!(message.kind(), Kind::Result | Kind::Error) {
+                return Ok(message);
+            }
+        },
+    }
+}

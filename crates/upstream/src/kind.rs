@@ -1,0 +1,326 @@
+//! From a section of the file to an upstream: which keys there are, and which transport they mean.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::scalar::Wrong;
+use config::{Environment, Field, Fields, Located, Secret};
+use egress::{Client, Target};
+use mcp::Revision;
+use tokio::runtime::Handle;
+
+use crate::metrics::Metrics;
+use crate::registry::{Timeouts, Upstream};
+use crate::stdio::guard::Guard;
+use crate::stdio::{self, Command, Stdio};
+use crate::streamable_http::{self, StreamableHttp};
+use crate::transport::Transport;
+
+/// One upstream as meant.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its name in the file.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub reach: Reach,
+    /// Its revision, when it is not to be asked for.
+    pub pinned: Option<Revision>,
+    /// How long its calls may take.
+    pub timeouts: Timeouts,
+    /// Whether it is switched off.
+    pub disabled: bool,
+}
+
+/// How an upstream is reached.
+#[derive(Debug)]
+pub enum Reach {
+    /// By Streamable HTTP.
+    Http(Target),
+    /// By starting it.
+    Stdio(Command),
+}
+
+/// What the transports need of the process that runs them.
+pub struct Resources {
+    /// The way out.
+    pub client: Arc<Client>,
+    /// Ends children that would outlive us.
+    pub guard: Arc<Guard>,
+    /// Where children and their tasks live.
+    pub runtime: Handle,
+    /// Where upstreams are counted.
+    pub metrics: Arc<Metrics>,
+    /// Bytes of an answer, an event or a line.
+    pub answer: usize,
+    /// Nesting of its JSON.
+    pub limits: mcp::Limits,
+    /// Processes that serve one session each, per upstream.
+    pub children: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Auto,
+    Http,
+    Sse,
+    Stdio,
+}
+
+const SPELLINGS: [(&str, Spelling); 9] = [
+    ("auto", Spelling::Auto),
+    ("http", Spelling::Http),
+    ("sse", Spelling::Sse),
+    ("stdio", Spelling::Stdio),
+    ("streamable-http", Spelling::Http),
+    ("streamable_http", Spelling::Http),
+    ("streamableHttp", Spelling::Http),
+    ("streamablehttp", Spelling::Http),
+    ("http-stream", Spelling::Http),
+];
+
+/// Reads the keys of an upstream that say what it is and how it is reached. `this_executable` is
+/// what `command: causeway` means.
+pub fn check(
+    name: &Located<String>,
+    fields: &mut Fields<'_>,
+    environment: &dyn Environment,
+    this_executable: &Path,
+) -> Option<Settings> {
+    let spelling = fields.either("transport", "type");
+    let transport = spelling
+        .choice(&SPELLINGS)
+        .map_or(Spelling::Auto, Located::into_value);
+    if transport == Spelling::Sse {
+        spelling.report(
+            "legacy SSE servers cannot be reached yet",
+            Some("this version speaks http and stdio upstream"),
+        );
+    }
+    let pinned = fields
+        .optional("revision")
+        .parsed(revision)
+        .and_then(Located::into_value);
+    let timeouts = timeouts(fields);
+    let disabled = fields
+        .optional("disabled")
+        .flag()
+        .is_some_and(Located::into_value);
+    fields.optional("alias").parsed(alias);
+    fields.optional("trusted").flag();
+
+    let url = fields.optional("url");
+    let command = fields.optional("command");
+    let command_only = [
+        fields.optional("args"),
+        fields.optional("env"),
+        fields.optional("envFile"),
+        fields.optional("cwd"),
+    ];
+    let reach = match (url.is_written(), command.is_written()) {
+        (true, true) => {
+            command.report(
+                "an upstream has either `url` or `command`",
+                Some("keep one of them"),
+            );
+            None
+        }
+        (false, false) => {
+            let text = "neither `url` nor `command` says how it is reached";
+            fields.report(text, Some("add `url: https://…` or `command: …`"));
+            None
+        }
+        (true, false) => {
+            for key in command_only.iter().filter(|key| key.is_written()) {
+                key.report(
+                    "this belongs to an upstream with `command`, and this one has `url`",
+                    None,
+                );
+            }
+            if transport == Spelling::Stdio {
+                spelling.report("`stdio` needs `command`, and this upstream has `url`", None);
+            }
+            url.resolved_text(environment)
+                .and_then(|text| text.checked(url.problems(), |url| Target::parse(url).map_err(Wrong::new)))
+                .map(|target| Reach::Http(target.into_value()))
+        }
+        (false, true) => {
+            if transport == Spelling::Http {
+                spelling.report("`http` needs `url`, and this upstream has `command`", None);
+            }
+            check_command(&command, &command_only, environment, this_executable).map(Reach::Stdio)
+        }
+    };
+    Some(Settings {
+        name: name.value.as_str().into(),
+        reach: reach?,
+        pinned,
+        timeouts,
+        disabled,
+    })
+}
+
+/// Makes the upstream that the settings mean. Nothing is contacted or started yet.
+pub fn build(settings: Settings, resources: &Resources) -> Upstream {
+    let Settings {
+        name,
+        reach,
+        pinned,
+        timeouts,
+        disabled: _,
+    } = settings;
+    let metrics = || Arc::clone(&resources.metrics);
+    let transport: Box<dyn Transport> = match reach {
+        Reach::Http(target) => {
+            let bounds = streamable_http::Bounds {
+                answer: resources.answer,
+                limits: resources.limits,
+                silence: timeouts.silence,
+            };
+            Box::new(StreamableHttp::new(
+                name.clone(),
+                resources.client.clone(),
+                target,
+                bounds,
+                metrics(),
+            ))
+        }
+        Reach::Stdio(command) => {
+            let bounds = stdio::Bounds {
+                line: resources.answer,
+                limits: resources.limits,
+                children: resources.children,
+            };
+            let guard = Arc::clone(&resources.guard);
+            Box::new(Stdio::new(
+                name.clone(),
+                command,
+                guard,
+                resources.runtime.clone(),
+                bounds,
+                metrics(),
+            ))
+        }
+    };
+    Upstream::new(name, timeouts, transport, pinned, metrics())
+}
+
+fn check_command(
+    command: &Field<'_>,
+    [arguments, variables, file, directory]: &[Field<'_>; 4],
+    environment: &dyn Environment,
+    this_executable: &Path,
+) -> Option<Command> {
+    let program = command.resolved_text(environment)?.into_value();
+    let program = if program == "causeway" {
+        this_executable.to_path_buf()
+    } else {
+        PathBuf::from(program)
+    };
+    let arguments = arguments.list().unwrap_or_default();
+    let arguments = arguments
+        .iter()
+        .filter_map(|field| Some(field.resolved_text(environment)?.into_value()))
+        .collect();
+    let mut pairs = file_variables(file, environment);
+    for (name, value) in variables.entries().unwrap_or_default() {
+        if let Some(value) = value.resolved_secret(environment) {
+            pairs.push((name.value, value.value));
+        }
+    }
+    let directory = directory
+        .resolved_text(environment)
+        .map(|directory| PathBuf::from(directory.value));
+    Some(Command {
+        program,
+        arguments,
+        environment: pairs,
+        directory,
+    })
+}
+
+/// The variables of an `envFile`: lines of `NAME=value`, comments and `export` left out.
+fn file_variables(field: &Field<'_>, environment: &dyn Environment) -> Vec<(String, Secret)> {
+    let Some(path) = field.resolved_text(environment) else {
+        return Vec::new();
+    };
+    let text = match environment.file(Path::new(&path.value)) {
+        Ok(text) => text,
+        Err(error) => {
+            field.report(format!("`{}` cannot be read: {error}", path.value), None);
+            return Vec::new();
+        }
+    };
+    text.lines()
+        .map(|line| line.trim().trim_start_matches("export "))
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), Secret::from(unquoted(value.trim()))))
+        .collect()
+}
+
+fn unquoted(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inside) = value
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote))
+        {
+            return inside;
+        }
+    }
+    value
+}
+
+fn timeouts(fields: &mut Fields<'_>) -> Timeouts {
+    let default = Timeouts::default();
+    let silence = fields
+        .optional("timeout")
+        .duration()
+        .map_or(default.silence, Located::into_value);
+    let longest = fields.optional("max_timeout");
+    let whole = longest
+        .duration()
+        .map_or(default.whole.max(silence), Located::into_value);
+    if whole < silence {
+        longest.report(
+            "`max_timeout` is shorter than `timeout`",
+            Some("progress extends a call from one to the other"),
+        );
+    }
+    if silence < Duration::from_millis(1) {
+        fields.report("a `timeout` of nothing lets no call through", None);
+    }
+    Timeouts { silence, whole }
+}
+
+fn revision(text: &str) -> Result<Option<Revision>, Wrong> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let known: Vec<&str> = Revision::ALL
+        .iter()
+        .map(|revision| revision.as_str())
+        .chain(["auto"])
+        .collect();
+    Revision::parse(text).map(Some).ok_or_else(|| {
+        Wrong::new(format!(
+            "`{}` is not an MCP revision",
+            config::scalar::shown(text)
+        ))
+        .hint(config::scalar::suggestion(text, &known))
+    })
+}
+
+fn alias(text: &str) -> Result<String, Wrong> {
+    let mut characters = text.chars();
+    let fits = text.len() <= 16
+        && characters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && characters.all(|next| next.is_ascii_lowercase() || next.is_ascii_digit() || next == '-');
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(
+        Wrong::new(format!("`{}` cannot be an alias", config::scalar::shown(text)))
+            .hint("a letter, then up to 15 of a-z, 0-9 and -"),
+    )
+}

@@ -1,0 +1,28 @@
+//! Servers we call: one trait over every way to reach one, and what is known of each.
+//!
+//! An [`Upstream`] is found by name in the [`Registry`]. Opening it yields an [`Exchange`], which
+//! carries one message there and its [`Reply`] back. Behind it stands a [`Transport`]: Streamable
+//! HTTP or a spawned process. Which era a server speaks is found by asking ([`handshake`]).
+//!
+//! Messages stay bytes: nothing here adds to or takes from what a client and a server say to each
+//! other, but the ids and tokens that a shared wire makes ours.
+
+mod registry;
+pub mod transport;
+
+pub mod handshake;
+mod introduce;
+
+pub mod stdio;
+pub mod streamable_http;
+
+pub mod kind;
+
+mod error;
+mod metrics;
+
+pub use error::{Error, Fault};
+pub use introduce::{Introduction, introduce};
+pub use metrics::Metrics;
+pub use registry::{Exchange, Registry, Timeouts, Upstream};
+pub use transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};

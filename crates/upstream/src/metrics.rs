@@ -1,0 +1,68 @@
+//! What is counted beside the upstreams.
+
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// Counters of all upstreams, labelled by the upstream's name in the configuration.
+pub struct Metrics {
+    /// Processes running now.
+    pub children: IntGaugeVec,
+    /// Processes that ended without being told to.
+    pub crashes: IntCounterVec,
+    /// Lines on a process's output that are no message.
+    pub garbage: IntCounterVec,
+    /// Answers to nothing, or to a request that was answered already: dropped.
+    pub foreign_answers: IntCounterVec,
+    /// Notifications and requests of a server that belong to no running call, or found its reader
+    /// too slow: dropped.
+    pub dropped: IntCounterVec,
+    /// Times an upstream was asked which era it speaks.
+    pub probes: IntCounterVec,
+    /// Whether the last exchange with the upstream went through: 1 or 0.
+    pub up: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When the registry holds one of these names already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["upstream"])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &["upstream"])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        Ok(Self {
+            children: gauge("causeway_upstream_children", "Processes running now.")?,
+            crashes: counter(
+                "causeway_upstream_crashes_total",
+                "Processes that ended without being told to.",
+            )?,
+            garbage: counter(
+                "causeway_upstream_garbage_lines_total",
+                "Lines on a process's output that are no message.",
+            )?,
+            foreign_answers: counter(
+                "causeway_upstream_foreign_answers_total",
+                "Answers to nothing, or to a request that was answered already.",
+            )?,
+            dropped: counter(
+                "causeway_upstream_dropped_messages_total",
+                "Messages of a server that belong to no running call or found its reader too slow.",
+            )?,
+            probes: counter(
+                "causeway_upstream_probes_total",
+                "Times an upstream was asked which era it speaks.",
+            )?,
+            up: gauge(
+                "causeway_upstream_up",
+                "Whether the last exchange with the upstream went through.",
+            )?,
+        })
+    }
+}

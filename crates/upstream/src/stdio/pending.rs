@@ -1,0 +1,212 @@
+//! Who waits for what on a shared wire: ids, progress tokens and subscription ids there are ours,
+//! and are mapped back to what the client chose.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use mcp::{Id, Kind, Message, Method};
+use tokio::sync::mpsc;
+
+/// Messages that may wait for one reader; one place is kept for the answer.
+const QUEUE: usize = 256;
+
+/// Bytes of notifications that may wait for one reader, answer not counted.
+const QUEUE_BYTES: usize = 1 << 20;
+
+/// Every running request of one wire.
+#[derive(Default)]
+pub(super) struct Pending {
+    waiting: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    last_id: u64,
+    closed: bool,
+    requests: BTreeMap<u64, Waiting>,
+}
+
+struct Waiting {
+    asked: Message,
+    messages: mpsc::Sender<Message>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// The waiting side of one request.
+pub(super) struct Ticket {
+    /// The id on the wire.
+    pub(super) id: u64,
+    pub(super) messages: mpsc::Receiver<Message>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// What became of a message from the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// It reached the request it belongs to.
+    Delivered,
+    /// It belongs to no running request.
+    Unclaimed,
+    /// Its reader is too slow for more notifications.
+    Overflowed,
+}
+
+/// To whom a message belongs that names no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attribution {
+    /// One client has the wire for itself: to its oldest running request.
+    Oldest,
+    /// Several clients share it: only when a single request runs (`protocol.md` D-45).
+    OnlyIfAlone,
+}
+
+impl Pending {
+    /// Registers a request, and returns it as it goes on the wire. None when the wire has ended.
+    pub(super) fn register(&self, asked: &Message) -> Option<(Ticket, Message)> {
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let queued = Arc::new(AtomicUsize::new(0));
+        let mut table = self.locked();
+        if table.closed {
+            return None;
+        }
+        table.last_id += 1;
+        let id = table.last_id;
+        let waiting = Waiting {
+            asked: asked.clone(),
+            messages: sender,
+            queued: Arc::clone(&queued),
+        };
+        table.requests.insert(id, waiting);
+        drop(table);
+        let mut renamed = asked.with_id(&Id::number(id));
+        if asked.progress_token().is_some() {
+            renamed = renamed.with_progress_token(id.to_string().as_bytes());
+        }
+        Some((Ticket { id, messages, queued }, renamed))
+    }
+
+    /// Nobody waits for this request any more. True if it was still running.
+    pub(super) fn abandon(&self, id: u64) -> bool {
+        self.locked().requests.remove(&id).is_some()
+    }
+
+    /// How many requests run.
+    pub(super) fn running(&self) -> usize {
+        self.locked().requests.len()
+    }
+
+    /// The wire has ended: everybody who waits learns it, and nobody can begin to.
+    pub(super) fn close(&self) {
+        let mut table = self.locked();
+        table.closed = true;
+        table.requests.clear();
+    }
+
+    /// The wire's id of the request that a client knows by this one.
+    pub(super) fn id_of(&self, asked: &Id) -> Option<u64> {
+        let table = self.locked();
+        table
+            .requests
+            .iter()
+            .find(|(_, waiting)| waiting.asked.id() == Some(asked))
+            .map(|(id, _)| *id)
+    }
+
+    /// Hands an answer to whom it belongs, under the client's own id.
+    pub(super) fn answer(&self, message: &Message) -> Delivery {
+        let Some(id) = message.id().and_then(wire_id) else {
+            return Delivery::Unclaimed;
+        };
+        let Some(waiting) = self.locked().requests.remove(&id) else {
+            return Delivery::Unclaimed;
+        };
+        let Some(asked) = waiting.asked.id() else {
+            return Delivery::Unclaimed;
+        };
+        let mut restored = message.with_id(asked);
+        if restored.subscription().as_ref().and_then(wire_id) == Some(id) {
+            restored = restored.with_subscription(asked);
+        }
+        match waiting.messages.try_send(restored) {
+            Ok(()) => Delivery::Delivered,
+            // One place is kept for it, so only a reader that left can miss it.
+            Err(_) => Delivery::Unclaimed,
+        }
+    }
+
+    /// Hands a notification or a request of the server to the request it belongs to.
+    pub(super) fn deliver(&self, message: Message, attribution: Attribution) -> Delivery {
+        let table = self.locked();
+        let progress = message.method() == Some(&Method::NotificationsProgress);
+        let named = if progress {
+            message.progress_token().and_then(wire_number)
+        } else {
+            None
+        }
+        .or_else(|| message.subscription().as_ref().and_then(wire_id));
+        let found = match named {
+            Some(id) => table.requests.get(&id),
+            None if progress => None,
+            None => match attribution {
+                Attribution::OnlyIfAlone if table.requests.len() > 1 => None,
+                Attribution::OnlyIfAlone | Attribution::Oldest => table.requests.values().next(),
+            },
+        };
+        let Some(waiting) = found else {
+            return Delivery::Unclaimed;
+        };
+        let restored = match (waiting.asked.progress_token(), waiting.asked.id()) {
+            (Some(token), _) if progress => message.with_progress_token(token),
+            (_, Some(asked)) if named.is_some() => message.with_subscription(asked),
+            _ => message,
+        };
+        waiting.offer(restored)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.waiting
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Waiting {
+    /// Queues a message unless its reader has enough to read already: a slow reader loses
+    /// notifications, never its answer, and never holds up the others on the wire.
+    fn offer(&self, message: Message) -> Delivery {
+        let bytes = message.bytes().len();
+        let full = self.messages.capacity() <= 1 || self.queued.load(Ordering::Relaxed) + bytes > QUEUE_BYTES;
+        if full && message.kind() == Kind::Notification {
+            return Delivery::Overflowed;
+        }
+        match self.messages.try_send(message) {
+            Ok(()) => {
+                self.queued.fetch_add(bytes, Ordering::Relaxed);
+                Delivery::Delivered
+            }
+            Err(mpsc::error::TrySendError::Full(_)) => Delivery::Overflowed,
+            Err(mpsc::error::TrySendError::Closed(_)) => Delivery::Unclaimed,
+        }
+    }
+}
+
+impl Ticket {
+    /// The next message; `None` when the wire has ended.
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        let message = self.messages.recv().await?;
+        if matches!(message.kind(), Kind::Notification | Kind::Request) {
+            self.queued.fetch_sub(message.bytes().len(), Ordering::Relaxed);
+        }
+        Some(message)
+    }
+}
+
+fn wire_id(id: &Id) -> Option<u64> {
+    wire_number(id.raw().as_bytes())
+}
+
+/// Ours are numbers; a server that answers `"7"` for `7` is understood too.
+fn wire_number(raw: &[u8]) -> Option<u64> {
+    std::str::from_utf8(raw).ok()?.trim_matches('"').parse().ok()
+}

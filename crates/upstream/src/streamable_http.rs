@@ -1,0 +1,405 @@
+//! Upstreams over Streamable HTTP: one POST per message, answered by JSON or by a stream of events.
+//!
+//! Sessionful, sessionless and 2026-07-28 servers differ only in the headers of a POST, so all
+//! three are this one transport. A client's session maps to one session of the server, whose id the
+//! caller keeps; nothing is remembered here but the sessions of the gateway's own ([`shared`]).
+
+mod answer;
+mod shared;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use egress::{Client, Deadlines, Reason, Request, Response, Target};
+use http::{HeaderName, HeaderValue, Method, header};
+use mcp::{Id, Message, Revision};
+
+use crate::error::{Error, Fault};
+use crate::handshake;
+use crate::metrics::Metrics;
+use crate::transport::{Conversation, Discovery, Headers, Link, Reply, Session, Transport};
+
+use shared::SharedSessions;
+
+/// A legacy server may hang on a method it does not know.
+const DISCOVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A handshake of ours, cold start of the server included.
+const GREET_WITHIN: Duration = Duration::from_secs(30);
+
+/// Ending a session is a courtesy.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("causeway/", env!("CARGO_PKG_VERSION")));
+
+/// One Streamable HTTP server.
+#[derive(Clone)]
+pub struct StreamableHttp {
+    server: Arc<Server>,
+}
+
+pub(crate) struct Server {
+    name: Arc<str>,
+    client: Arc<Client>,
+    target: Target,
+    bounds: Bounds,
+    shared: SharedSessions,
+    metrics: Arc<Metrics>,
+}
+
+/// What bounds an exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of an answer, or of one event of it.
+    pub answer: usize,
+    /// Nesting of its JSON.
+    pub limits: mcp::Limits,
+    /// The longest silence; the caller's own deadline usually ends the wait earlier.
+    pub silence: Duration,
+}
+
+impl StreamableHttp {
+    /// The server behind `target`.
+    pub fn new(
+        name: Arc<str>,
+        client: Arc<Client>,
+        target: Target,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = SharedSessions::default();
+        Self {
+            server: Arc::new(Server {
+                name,
+                client,
+                target,
+                bounds,
+                shared,
+                metrics,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for StreamableHttp {
+    async fn discover(&self, headers: &Headers) -> Result<Discovery, Error> {
+        let server = &self.server;
+        let question = handshake::discover_request(&Id::number(0));
+        let headers = Headers {
+            injected: headers.injected.clone(),
+            passed: vec![
+                (VERSION, HeaderValue::from_static(Revision::V2026_07_28.as_str())),
+                (METHOD, HeaderValue::from_static("server/discover")),
+            ],
+        };
+        let asked = async {
+            let response = server
+                .post(&headers, None, question.bytes().clone(), true)
+                .await?;
+            server.read_discovery(response, &question).await
+        };
+        match tokio::time::timeout(DISCOVER_WITHIN, asked).await {
+            Ok(discovery) => discovery,
+            Err(_) => Ok(Discovery::Legacy),
+        }
+    }
+
+    async fn share(&self, headers: &Headers) -> Result<Session, Error> {
+        self.server
+            .shared
+            .get(&headers.injected, || self.server.greet(headers))
+            .await
+    }
+
+    async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
+        let (session, shared) = match conversation {
+            Conversation::Modern | Conversation::Greeting => (None, false),
+            Conversation::Session(session) => (Some(session.clone()), false),
+            Conversation::Shared => (Some(self.share(&headers).await?), true),
+        };
+        Ok(Box::new(Post {
+            server: Arc::clone(&self.server),
+            headers,
+            session,
+            shared,
+        }))
+    }
+
+    async fn end(&self, session: &Session, headers: &Headers) {
+        let Some(id) = &session.id else { return };
+        let Some(id) = HeaderValue::from_str(id).ok() else {
+            return;
+        };
+        let mut lines = headers.injected.clone();
+        lines.push((SESSION_ID, id));
+        lines.push((VERSION, HeaderValue::from_static(session.revision.as_str())));
+        let request = Request {
+            method: Method::DELETE,
+            target: &self.server.target,
+            headers: &lines,
+            body: Bytes::new(),
+            repeatable: true,
+        };
+        let ending = async {
+            // 405 means that the server does not end sessions at a client's word.
+            if let Ok(mut response) = self.server.client.send(request, self.server.deadlines()).await {
+                let _ = response.body(self.server.bounds.answer).await;
+            }
+        };
+        let _ = tokio::time::timeout(END_WITHIN, ending).await;
+    }
+
+    async fn stop(&self) {}
+
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+}
+
+/// The link of one exchange.
+struct Post {
+    server: Arc<Server>,
+    headers: Arc<Headers>,
+    session: Option<Session>,
+    /// Whether `session` is one of the gateway's own, whose wire several clients share.
+    shared: bool,
+}
+
+#[async_trait]
+impl Link for Post {
+    async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
+        match self.exchange(message).await {
+            Err(Error {
+                fault: Fault::SessionGone,
+                ..
+            }) if self.shared => {
+                // The server refused before it processed anything, so this is not a second call.
+                self.server.shared.forget(&self.headers.injected);
+                let server = Arc::clone(&self.server);
+                let headers = &self.headers;
+                let session = server
+                    .shared
+                    .get(&headers.injected, || server.greet(headers))
+                    .await?;
+                self.session = Some(session);
+                self.exchange(message).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn cancel(&mut self, request: &Message, reason: &str) {
+        let (Some(id), Some(session)) = (request.id(), &self.session) else {
+            return;
+        };
+        let reason = serde_json::to_string(reason).unwrap_or_default();
+        let params = format!(r#"{{"requestId":{},"reason":{reason}}}"#, id.raw());
+        let cancelled = Message::notification("notifications/cancelled", Some(&params));
+        let sent = self
+            .server
+            .post(&self.headers, Some(session), cancelled.bytes().clone(), true);
+        let _ = tokio::time::timeout(END_WITHIN, sent).await;
+    }
+}
+
+impl Post {
+    async fn exchange(&self, message: &Message) -> Result<Reply, Error> {
+        // On a shared wire two clients may use the same id at the same time, so there it is ours.
+        let renamed = match (self.shared, message.id()) {
+            (true, Some(_)) if message.method().is_some() => {
+                Some(message.with_id(&self.server.shared.next_id()))
+            }
+            _ => None,
+        };
+        let sent = renamed.as_ref().unwrap_or(message);
+        let repeatable = message.method().is_some_and(mcp::Method::is_safe_to_repeat);
+        let response = self
+            .server
+            .post(
+                &self.headers,
+                self.session.as_ref(),
+                sent.bytes().clone(),
+                repeatable,
+            )
+            .await?;
+        let wire = answer::Wire {
+            server: &self.server,
+            headers: &self.headers,
+            session: self.session.as_ref(),
+        };
+        answer::read(wire, response, sent, message).await
+    }
+}
+
+impl Server {
+    /// A session of the gateway's own: `initialize`, then `notifications/initialized`.
+    async fn greet(self: &Arc<Self>, headers: &Headers) -> Result<Session, Error> {
+        let greeting = async {
+            let question = handshake::initialize_request(&Id::number(0));
+            let headers = Headers {
+                injected: headers.injected.clone(),
+                passed: Vec::new(),
+            };
+            let response = self.post(&headers, None, question.bytes().clone(), true).await?;
+            let wire = answer::Wire {
+                server: self,
+                headers: &headers,
+                session: None,
+            };
+            let reply = answer::read(wire, response, &question, &question).await?;
+            let session = reply.session;
+            let answer = answer::last(reply.messages).await?;
+            let Some(revision) = answer.as_ref().and_then(handshake::agreed_revision) else {
+                return Err(self.fails(Fault::Broken(
+                    "it answers neither `server/discover` nor `initialize`".into(),
+                )));
+            };
+            let session = Session {
+                id: session,
+                revision,
+            };
+            let ready = handshake::initialized_notification();
+            let headers = Headers {
+                passed: vec![(VERSION, HeaderValue::from_static(revision.as_str()))],
+                ..headers
+            };
+            let mut response = self
+                .post(&headers, Some(&session), ready.bytes().clone(), true)
+                .await?;
+            let _ = response.body(self.bounds.answer).await;
+            Ok(session)
+        };
+        match tokio::time::timeout(GREET_WITHIN, greeting).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.fails(Fault::Silent(GREET_WITHIN))),
+        }
+    }
+
+    async fn read_discovery(
+        self: &Arc<Self>,
+        response: Response,
+        question: &Message,
+    ) -> Result<Discovery, Error> {
+        match response.status().as_u16() {
+            status @ (401 | 403) => return Err(self.fails(Fault::Unauthorized(status))),
+            status @ (408 | 429 | 503) => {
+                let retry_after = answer::retry_after(&response);
+                return Err(self.fails(Fault::Status { status, retry_after }));
+            }
+            _ => {}
+        }
+        let headers = Headers::default();
+        let wire = answer::Wire {
+            server: self,
+            headers: &headers,
+            session: None,
+        };
+        let Ok(reply) = answer::read(wire, response, question, question).await else {
+            return Ok(Discovery::Legacy);
+        };
+        match answer::last(reply.messages).await {
+            Ok(Some(answer)) => handshake::judge_discovery(&self.name, &answer),
+            Ok(None) | Err(_) => Ok(Discovery::Legacy),
+        }
+    }
+
+    /// One POST; a redirect within the same origin is followed once.
+    async fn post(
+        &self,
+        headers: &Headers,
+        session: Option<&Session>,
+        body: Bytes,
+        repeatable: bool,
+    ) -> Result<Response, Error> {
+        let lines = lines(headers, session);
+        let request = |target| Request {
+            method: Method::POST,
+            target,
+            headers: &lines,
+            body: body.clone(),
+            repeatable,
+        };
+        let response = self.send(request(&self.target)).await?;
+        if !matches!(response.status().as_u16(), 307 | 308) {
+            return Ok(response);
+        }
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|location| location.to_str().ok());
+        let target = location
+            .ok_or_else(|| "it redirects to nowhere".to_owned())
+            .and_then(|location| {
+                self.target
+                    .sibling(location)
+                    .map_err(|why| format!("it redirects, but {why}"))
+            })
+            .map_err(|why| self.fails(Fault::Broken(why)))?;
+        self.send(request(&target)).await
+    }
+
+    async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+        self.client
+            .send(request, self.deadlines())
+            .await
+            .map_err(|error| self.failed(error))
+    }
+
+    fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            silence: self.bounds.silence,
+            ..Deadlines::default()
+        }
+    }
+
+    fn fails(&self, fault: Fault) -> Error {
+        fault.of(&self.name)
+    }
+
+    fn failed(&self, error: egress::Error) -> Error {
+        let fault = match error.reason {
+            Reason::Unresolved(_) | Reason::Refused | Reason::ConnectTimeout(_) | Reason::Tls(_) => {
+                Fault::Unreachable(error.to_string())
+            }
+            Reason::Silent(after) | Reason::Stalled(after) => Fault::Silent(after),
+            Reason::TooLong(bound) => Fault::TooLong(bound),
+            Reason::Closed | Reason::Garbage(_) | Reason::Inexpressible(_) => {
+                Fault::Broken(error.to_string())
+            }
+        };
+        fault.of(&self.name)
+    }
+}
+
+/// The header lines of a POST. Injected ones come first and stand alone: what the protocol would
+/// add under the same name is left out.
+fn lines(headers: &Headers, session: Option<&Session>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut lines = Vec::with_capacity(headers.injected.len() + headers.passed.len() + 4);
+    lines.extend_from_slice(&headers.injected);
+    let injected = lines.len();
+    let mut add = |name: HeaderName, value: HeaderValue| {
+        if !lines[..injected].iter().any(|(taken, _)| *taken == name) {
+            lines.push((name, value));
+        }
+    };
+    add(header::CONTENT_TYPE, JSON);
+    add(header::ACCEPT, BOTH_TYPES);
+    add(header::USER_AGENT, USER_AGENT);
+    for (name, value) in &headers.passed {
+        add(name.clone(), value.clone());
+    }
+    if let Some(id) = session.and_then(|session| session.id.as_deref())
+        && let Ok(id) = HeaderValue::from_str(id)
+    {
+        add(SESSION_ID, id);
+    }
+    lines
+}

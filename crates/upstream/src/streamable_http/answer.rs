@@ -1,0 +1,398 @@
+//! Reading what a server answers to a POST: nothing, one JSON message, or a stream of events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use egress::{Request, Response};
+use http::{HeaderName, HeaderValue, Method, header};
+use mcp::frame::sse::SseReader;
+use mcp::{Body, Id, Kind, Message};
+
+use super::{SESSION_ID, Server, lines};
+use crate::error::{Error, Fault};
+use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
+
+/// After the answer a stream should end; a server that lingers costs its connection.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// The longest pause a server may ask for before its stream is resumed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Where the answer comes from, for errors and for resuming its stream.
+#[derive(Clone, Copy)]
+pub(super) struct Wire<'a> {
+    pub(super) server: &'a Arc<Server>,
+    pub(super) headers: &'a Headers,
+    pub(super) session: Option<&'a Session>,
+}
+
+/// Reads the head of the answer to `sent`, which the client knows as `asked`.
+pub(super) async fn read(
+    wire: Wire<'_>,
+    mut response: Response,
+    sent: &Message,
+    asked: &Message,
+) -> Result<Reply, Error> {
+    let server = wire.server;
+    let status = response.status().as_u16();
+    let fails = |fault| Err(server.fails(fault));
+    if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return fails(Fault::Broken(
+            "its answer is compressed, which nobody asked for".into(),
+        ));
+    }
+    match status {
+        200..=299 => {}
+        401 | 403 => return fails(Fault::Unauthorized(status)),
+        404 if wire.session.is_some_and(|session| session.id.is_some()) => return fails(Fault::SessionGone),
+        300..=399 => return fails(Fault::Broken(format!("it redirects with status {status}"))),
+        _ => return refusal(server, response, asked).await,
+    }
+    let session = response
+        .headers()
+        .get(&SESSION_ID)
+        .and_then(|id| id.to_str().ok())
+        .map(Into::into);
+    let expects_answer = asked.kind() == Kind::Request;
+    match content_type(&response) {
+        Content::Json => {
+            let body = response
+                .body(server.bounds.answer)
+                .await
+                .map_err(|error| server.failed(error))?;
+            if body.is_empty() && !expects_answer {
+                return Ok(Reply::accepted());
+            }
+            let messages = one_or_many(server, body, sent, asked)?;
+            Ok(Reply {
+                status,
+                session,
+                messages,
+            })
+        }
+        Content::Events if expects_answer => {
+            let stream = Events::new(wire, response, sent, asked);
+            Ok(Reply {
+                status,
+                session,
+                messages: Messages::Stream(Box::new(stream)),
+            })
+        }
+        // Both 202 and an empty 200 mean that a notification or a response was taken.
+        Content::Events | Content::Other if !expects_answer => Ok(Reply::accepted()),
+        Content::Events | Content::Other if status == 202 => fails(Fault::Broken(
+            "it took the request with status 202 and will not answer it".into(),
+        )),
+        Content::Events | Content::Other => {
+            let kind = response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .and_then(|kind| kind.to_str().ok());
+            let kind = kind.map_or("no content type".to_owned(), |kind| {
+                format!("`{}`", kind.escape_debug())
+            });
+            fails(Fault::Misjudged(format!(
+                "it answers with {kind} instead of a message"
+            )))
+        }
+    }
+}
+
+/// The last message of a reply: the answer.
+pub(super) async fn last(messages: Messages) -> Result<Option<Message>, Error> {
+    match messages {
+        Messages::Accepted => Ok(None),
+        Messages::One(message) => Ok(Some(message)),
+        Messages::Stream(mut stream) => loop {
+            let message = stream.next().await?;
+            if matches!(message.kind(), Kind::Result | Kind::Error) {
+                return Ok(Some(message));
+            }
+        },
+    }
+}
+
+/// Seconds the server asks us to wait, when it says so in seconds.
+pub(super) fn retry_after(response: &Response) -> Option<u64> {
+    response
+        .headers()
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// A status of 400 and above. With a JSON-RPC error in it, it is an answer.
+async fn refusal(server: &Server, mut response: Response, asked: &Message) -> Result<Reply, Error> {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(&response);
+    let is_json = matches!(content_type(&response), Content::Json);
+    let body = response
+        .body(server.bounds.answer)
+        .await
+        .map_err(|error| server.failed(error))?;
+    if is_json
+        && let Ok(Body::One(message)) = Body::parse(body, &server.bounds.limits)
+        && message.kind() == Kind::Error
+    {
+        // A 5xx would make clients drop their session over a mere error.
+        let status = if status >= 500 { 200 } else { status };
+        return Ok(Reply::one(status, addressed(message, asked)));
+    }
+    let modern = asked.protocol_version().is_some();
+    Err(server.fails(match status {
+        400 | 404 | 405 | 406 | 415 if modern => {
+            Fault::Misjudged(format!("it refuses a 2026-07-28 request with status {status}"))
+        }
+        _ => Fault::Status { status, retry_after },
+    }))
+}
+
+/// A JSON body: one message, or an array of them from a 2025-03-26 server.
+fn one_or_many(server: &Server, body: Bytes, sent: &Message, asked: &Message) -> Result<Messages, Error> {
+    let garbage =
+        |why: String| server.fails(Fault::Broken(format!("its answer is no JSON-RPC message: {why}")));
+    match Body::parse(body, &server.bounds.limits).map_err(|error| garbage(error.to_string()))? {
+        Body::One(message) => match answers(&message, sent) {
+            true => Ok(Messages::One(addressed(message, asked))),
+            false => Err(server.fails(Fault::Broken("it answered another request than ours".into()))),
+        },
+        Body::Batch(messages) => {
+            let mut several = Vec::with_capacity(messages.len());
+            for message in messages {
+                let message = message.map_err(|error| garbage(error.to_string()))?;
+                several.push(if answers(&message, sent) {
+                    addressed(message, asked)
+                } else {
+                    message
+                });
+            }
+            // The answer comes last, as in a stream.
+            several.sort_by_key(|message| matches!(message.kind(), Kind::Result | Kind::Error));
+            Ok(Messages::Stream(Box::new(Several {
+                server: server.name.clone(),
+                messages: several.into_iter(),
+            })))
+        }
+    }
+}
+
+/// Whether this message is the answer to that request. An error without an id can only be.
+fn answers(message: &Message, request: &Message) -> bool {
+    match message.kind() {
+        Kind::Result => same_id(message.id(), request.id()),
+        Kind::Error => message.id().is_none() || same_id(message.id(), request.id()),
+        Kind::Request | Kind::Notification => false,
+    }
+}
+
+/// Equal ids; a server that answers `"7"` for `7` is understood too.
+fn same_id(one: Option<&Id>, other: Option<&Id>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one == other || one.raw().trim_matches('"') == other.raw().trim_matches('"')
+        }
+        _ => false,
+    }
+}
+
+/// The answer under the id that the client gave its request, byte for byte.
+fn addressed(answer: Message, asked: &Message) -> Message {
+    match (answer.id(), asked.id()) {
+        (Some(given), Some(wanted)) if given.raw() == wanted.raw() => answer,
+        (_, Some(wanted)) => answer.with_id(wanted),
+        (_, None) => answer,
+    }
+}
+
+enum Content {
+    Json,
+    Events,
+    Other,
+}
+
+fn content_type(response: &Response) -> Content {
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    if kind.eq_ignore_ascii_case(b"application/json") {
+        Content::Json
+    } else if kind.eq_ignore_ascii_case(b"text/event-stream") {
+        Content::Events
+    } else {
+        Content::Other
+    }
+}
+
+/// The messages of a batch.
+struct Several {
+    server: Arc<str>,
+    messages: std::vec::IntoIter<Message>,
+}
+
+#[async_trait]
+impl MessageStream for Several {
+    async fn next(&mut self) -> Result<Message, Error> {
+        self.messages
+            .next()
+            .ok_or_else(|| Fault::Broken("its batch holds no answer".into()).of(&self.server))
+    }
+}
+
+/// The messages of an event stream.
+struct Events {
+    server: Arc<Server>,
+    response: Option<Response>,
+    reader: SseReader,
+    sent: Message,
+    asked: Message,
+    resume: Option<Resume>,
+}
+
+/// How a stream that a legacy server closed early goes on (2025-11-25, SEP-1699).
+struct Resume {
+    lines: Vec<(HeaderName, HeaderValue)>,
+    last_event: Option<String>,
+    pause: Duration,
+}
+
+impl Events {
+    fn new(wire: Wire<'_>, response: Response, sent: &Message, asked: &Message) -> Self {
+        let server = wire.server;
+        let resumable = sent.protocol_version().is_none();
+        Self {
+            server: Arc::clone(server),
+            response: Some(response),
+            reader: SseReader::new(server.bounds.answer),
+            sent: sent.clone(),
+            asked: asked.clone(),
+            resume: resumable.then(|| Resume {
+                lines: lines(wire.headers, wire.session),
+                last_event: None,
+                pause: Duration::ZERO,
+            }),
+        }
+    }
+
+    /// The next message that is already here.
+    fn buffered(&mut self) -> Result<Option<Message>, Error> {
+        while let Some(event) = self.reader.next() {
+            let event = event.map_err(|_| Fault::TooLong(self.server.bounds.answer).of(&self.server.name))?;
+            if let Some(resume) = &mut self.resume {
+                if let Some(id) = &event.id {
+                    resume.last_event = Some(id.to_string());
+                }
+                if let Some(milliseconds) = event.retry {
+                    resume.pause = Duration::from_millis(milliseconds).min(LONGEST_PAUSE);
+                }
+            }
+            let named_message = event.name.as_deref().is_none_or(|name| name == "message");
+            if event.data.is_empty() || !named_message {
+                continue;
+            }
+            match Message::parse(event.data, &self.server.bounds.limits) {
+                Ok(message) => {
+                    let is_answer = matches!(message.kind(), Kind::Result | Kind::Error);
+                    if !is_answer {
+                        return Ok(Some(message));
+                    }
+                    if answers(&message, &self.sent) {
+                        self.let_go();
+                        return Ok(Some(addressed(message, &self.asked)));
+                    }
+                    self.server
+                        .metrics
+                        .foreign_answers
+                        .with_label_values(&[&self.server.name])
+                        .inc();
+                }
+                Err(error) => {
+                    let what = format!("an event of its stream is no JSON-RPC message: {error}");
+                    return Err(Fault::Broken(what).of(&self.server.name));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// After the answer: the connection returns to the pool if the stream ends now.
+    fn let_go(&mut self) {
+        if let Some(mut response) = self.response.take() {
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(END_WITHIN, async {
+                    while let Ok(Some(_)) = response.piece().await {}
+                })
+                .await;
+            });
+        }
+    }
+
+    /// The stream ended before the answer: a legacy server may have only closed the connection.
+    async fn go_on(&mut self) -> Result<Response, Error> {
+        let early = || Fault::Broken("its stream ended before the answer".into()).of(&self.server.name);
+        let resume = self.resume.as_mut().ok_or_else(early)?;
+        let last = resume.last_event.take().ok_or_else(early)?;
+        let last = HeaderValue::from_str(&last).map_err(|_| early())?;
+        tokio::time::sleep(resume.pause).await;
+        let mut lines = resume.lines.clone();
+        lines.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != header::ACCEPT);
+        lines.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
+        lines.push((LAST_EVENT_ID, last));
+        let request = Request {
+            method: Method::GET,
+            target: &self.server.target,
+            headers: &lines,
+            body: Bytes::new(),
+            repeatable: true,
+        };
+        match self.server.send(request).await {
+            Ok(response) if matches!(content_type(&response), Content::Events) => Ok(response),
+            Ok(_) | Err(_) => Err(early()),
+        }
+    }
+}
+
+#[async_trait]
+impl MessageStream for Events {
+    async fn next(&mut self) -> Result<Message, Error> {
+        loop {
+            if let Some(message) = self.buffered()? {
+                return Ok(message);
+            }
+            let piece = match &mut self.response {
+                Some(response) => response.piece().await,
+                None => Ok(None),
+            };
+            match piece {
+                Ok(Some(bytes)) => self.reader.push(&bytes),
+                Ok(None)
+                | Err(egress::Error {
+                    reason: egress::Reason::Closed,
+                    ..
+                }) => {
+                    self.response = None;
+                    let resumed = self.go_on().await?;
+                    self.reader = SseReader::new(self.server.bounds.answer);
+                    self.response = Some(resumed);
+                }
+                Err(error) => {
+                    return Err(Fault::Broken(error.to_string()).of(&self.server.name));
+                }
+            }
+        }
+    }
+}

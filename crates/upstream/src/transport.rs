@@ -1,0 +1,163 @@
+//! What every kind of upstream can do: a [`Transport`] opens a [`Link`], and a link carries messages.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use mcp::{Message, Revision};
+
+use crate::error::Error;
+
+/// Headers for one request to an upstream.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// Those the operator injects. They also tell credentials apart: a session is shared only by
+    /// requests that carry the same.
+    pub injected: Vec<(HeaderName, HeaderValue)>,
+    /// Those of the client that the protocol lets through.
+    pub passed: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What a message belongs to, which decides what may be shared to carry it.
+#[derive(Debug, Clone)]
+pub enum Conversation {
+    /// 2026-07-28: every request stands alone.
+    Modern,
+    /// The client's own `initialize`: it begins a session.
+    Greeting,
+    /// A session that a client began.
+    Session(Session),
+    /// A legacy request without a session, served on one that the gateway began (`protocol.md` §8.13).
+    Shared,
+}
+
+/// A legacy session with an upstream.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What the upstream knows it by; absent when it keeps no sessions.
+    pub id: Option<Box<str>>,
+    /// What was agreed in its handshake.
+    pub revision: Revision,
+}
+
+/// What a server says of the eras it speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovery {
+    /// It answered `server/discover`: the revision we share, and whether it also listed earlier ones.
+    Modern {
+        /// The highest revision both sides speak.
+        revision: Revision,
+        /// Whether it listed a revision before 2026-07-28 besides.
+        also_legacy: bool,
+    },
+    /// Anything else: it is asked `initialize` next.
+    Legacy,
+}
+
+/// One kind of upstream.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Asks `server/discover` (`protocol.md` §1.6 P1, §1.7).
+    ///
+    /// # Errors
+    /// Only when nothing was learned: unreachable, unauthorized, told to wait.
+    async fn discover(&self, headers: &Headers) -> Result<Discovery, Error>;
+
+    /// Finds or begins the session of the gateway's own, and tells what was agreed in it (P2).
+    ///
+    /// # Errors
+    /// When the server does not answer `initialize` as a legacy server does.
+    async fn share(&self, headers: &Headers) -> Result<Session, Error>;
+
+    /// Opens what carries the messages of a conversation.
+    ///
+    /// # Errors
+    /// When nothing can carry them: a session that is gone, a process that does not start.
+    async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error>;
+
+    /// Ends a session that a client began. A session that is unknown has ended already.
+    async fn end(&self, session: &Session, headers: &Headers);
+
+    /// Ends everything this transport keeps running: processes and their tasks.
+    async fn stop(&self);
+
+    /// `http` or `stdio`.
+    fn kind(&self) -> &'static str;
+}
+
+/// Carries the messages of one exchange.
+#[async_trait]
+pub trait Link: Send {
+    /// Sends a message and waits for the first thing that comes back.
+    ///
+    /// # Errors
+    /// When the exchange fails before anything came back.
+    async fn send(&mut self, message: &Message) -> Result<Reply, Error>;
+
+    /// Tells the upstream that nobody waits for this request any more. Where dropping the reply
+    /// says so already, there is nothing left to do.
+    async fn cancel(&mut self, request: &Message, reason: &str);
+}
+
+/// What came back.
+pub struct Reply {
+    /// The HTTP status the upstream gave its answer; 200 where there is none.
+    pub status: u16,
+    /// What the upstream calls the session that an `initialize` began.
+    pub session: Option<Box<str>>,
+    /// The messages.
+    pub messages: Messages,
+}
+
+/// The messages of a reply.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every reply is one message, and taken apart at once"
+)]
+pub enum Messages {
+    /// Taken, with nothing to say: the fate of notifications and responses.
+    Accepted,
+    /// The answer at once.
+    One(Message),
+    /// Notifications and requests of the server, then the answer.
+    Stream(Box<dyn MessageStream>),
+}
+
+/// Messages as they arrive. Dropping it before the answer tells a 2026-07-28 upstream to stop.
+#[async_trait]
+pub trait MessageStream: Send {
+    /// The next message. The answer is the last one.
+    ///
+    /// # Errors
+    /// When the stream ends before the answer.
+    async fn next(&mut self) -> Result<Message, Error>;
+}
+
+impl Reply {
+    /// A reply that says nothing.
+    pub fn accepted() -> Self {
+        Self {
+            status: 202,
+            session: None,
+            messages: Messages::Accepted,
+        }
+    }
+
+    /// A reply of one message.
+    pub fn one(status: u16, message: Message) -> Self {
+        Self {
+            status,
+            session: None,
+            messages: Messages::One(message),
+        }
+    }
+
+    /// A reply whose messages arrive one by one.
+    pub fn stream(stream: Box<dyn MessageStream>) -> Self {
+        Self {
+            status: 200,
+            session: None,
+            messages: Messages::Stream(stream),
+        }
+    }
+}
