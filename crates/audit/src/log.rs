@@ -1,0 +1,160 @@
+//! Where records go: a file of lines, written by a thread of its own so that no call waits for a disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::record::Record;
+
+/// Lines that wait for the disk, in bytes. Beyond it records are lost, counted and complained about.
+const WAITING: usize = 64 << 20;
+
+/// Lines gather this long before they are written together: a wake-up of the writer costs more than a line.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// Appended to this file.
+    File(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
+/// The log of calls.
+pub struct Log {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    lines: Vec<u8>,
+    closing: bool,
+}
+
+impl Log {
+    /// Opens the log and starts its writer.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub fn open(to: &To) -> std::io::Result<Self> {
+        let target: Box<dyn Write + Send> = match to {
+            To::File(path) => Box::new(open(path)?),
+            To::Stdout => Box::new(std::io::stdout()),
+        };
+        let shared = Arc::new(Shared::default());
+        let writer = std::thread::Builder::new().name("calls".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.write(target)
+        })?;
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Takes a record. Returns at once; the line is written within milliseconds.
+    pub fn append(&self, record: &Record<'_>) {
+        let mut state = self.shared.locked();
+        if state.lines.len() > WAITING {
+            drop(state);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let idle = state.lines.is_empty();
+        let length = state.lines.len();
+        if serde_json::to_writer(&mut state.lines, record).is_err() {
+            state.lines.truncate(length);
+            return;
+        }
+        state.lines.push(b'\n');
+        drop(state);
+        if idle {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Records that found no place or could not be written.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Writes what waits and closes the log.
+    pub fn close(&self) {
+        self.shared.locked().closing = true;
+        self.shared.wake.notify_one();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take();
+        if let Some(writer) = writer {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Shared {
+    fn write(&self, mut target: Box<dyn Write + Send>) {
+        let mut batch = Vec::new();
+        let mut failing = false;
+        loop {
+            let closing = {
+                let mut state = self.locked();
+                while state.lines.is_empty() && !state.closing {
+                    state = self
+                        .wake
+                        .wait(state)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner());
+                }
+                state.closing
+            };
+            if !closing {
+                std::thread::sleep(GATHER);
+            }
+            std::mem::swap(&mut batch, &mut self.locked().lines);
+            match target.write_all(&batch).and_then(|()| target.flush()) {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    let lines = batch.iter().filter(|byte| **byte == b'\n').count();
+                    self.lost.fetch_add(lines as u64, Ordering::Relaxed);
+                    if !failing {
+                        tracing::error!(%error, lines, "calls could not be recorded");
+                    }
+                    failing = true;
+                }
+            }
+            batch.clear();
+            // A burst must not keep its memory for ever.
+            batch.shrink_to(1 << 20);
+            if closing && self.locked().lines.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+}
