@@ -1,0 +1,221 @@
+//! The one place that every exchange passes on its way out: its record and its metrics.
+//!
+//! An exchange opens an [`Entry`] when it begins. Whoever answers it closes the entry with what
+//! became of it; an entry that is dropped was given up by its client, and says so.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use audit::{Log, Outcome, Record};
+use mcp::{Era, Kind, Message, Method, Revision};
+use policy::Principal;
+
+use crate::call::Visit;
+use crate::metrics::Metrics;
+use crate::route::Route;
+
+/// Where exchanges are recorded and counted.
+pub struct Account {
+    log: Log,
+    metrics: Arc<Metrics>,
+}
+
+/// The open account of one exchange.
+pub(crate) struct Entry {
+    account: Arc<Account>,
+    began: Instant,
+    time: SystemTime,
+    source: Option<SocketAddr>,
+    route: Option<Arc<Route>>,
+    upstream: Option<Arc<str>>,
+    trace: crate::trace::TraceId,
+    principal: String,
+    spoken: Option<(Era, Revision)>,
+    message: Option<Message>,
+    first_answer: Option<Instant>,
+    bytes_out: u64,
+    closed: bool,
+}
+
+impl Account {
+    /// Records to `log`, counts in `metrics`.
+    pub fn new(log: Log, metrics: Arc<Metrics>) -> Self {
+        metrics.running.set(0);
+        Self { log, metrics }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Where it is recorded.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Opens the account of an exchange that found its route.
+    pub(crate) fn open(self: &Arc<Self>, visit: &Visit) -> Entry {
+        let upstream = Some(Arc::clone(&visit.upstream.name));
+        self.entry(
+            visit.began,
+            visit.time,
+            visit.source,
+            Some(Arc::clone(&visit.route)),
+            upstream,
+            visit.trace,
+        )
+    }
+
+    /// Opens the account of an exchange that was refused before.
+    pub(crate) fn open_unrouted(
+        self: &Arc<Self>,
+        began: Instant,
+        source: Option<SocketAddr>,
+        route: Option<Arc<Route>>,
+    ) -> Entry {
+        if route.is_none() {
+            self.metrics.unrouted.inc();
+        }
+        self.entry(
+            began,
+            SystemTime::now(),
+            source,
+            route,
+            None,
+            crate::trace::TraceId::new(),
+        )
+    }
+
+    fn entry(
+        self: &Arc<Self>,
+        began: Instant,
+        time: SystemTime,
+        source: Option<SocketAddr>,
+        route: Option<Arc<Route>>,
+        upstream: Option<Arc<str>>,
+        trace: crate::trace::TraceId,
+    ) -> Entry {
+        self.metrics.running.inc();
+        Entry {
+            account: Arc::clone(self),
+            began,
+            time,
+            source,
+            route,
+            upstream,
+            trace,
+            principal: String::new(),
+            spoken: None,
+            message: None,
+            first_answer: None,
+            bytes_out: 0,
+            closed: false,
+        }
+    }
+}
+
+impl Entry {
+    /// The message that the exchange carries.
+    pub(crate) fn carries(&mut self, message: &Message) {
+        self.message = Some(message.clone());
+    }
+
+    /// The era and the revision its client speaks.
+    pub(crate) fn speaks(&mut self, era: Era, revision: Revision) {
+        self.spoken = Some((era, revision));
+    }
+
+    /// Who it comes from.
+    pub(crate) fn comes_from(&mut self, principal: &Principal) {
+        self.principal = principal.to_string();
+    }
+
+    /// Something came back from the upstream.
+    pub(crate) fn heard(&mut self) {
+        self.first_answer.get_or_insert_with(Instant::now);
+    }
+
+    /// Bytes of messages went to the client.
+    pub(crate) fn told(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    /// Closes the account with the answer of an upstream.
+    pub(crate) fn answered(mut self, answer: &Message, status: Option<u16>) {
+        let outcome = match (answer.kind(), self.method()) {
+            (Kind::Error, _) => Outcome::RpcError,
+            (_, Some(method)) if !answer.result_has_shape_of(method) => Outcome::Malformed,
+            (_, Some(Method::ToolsCall)) if answer.is_tool_error() => Outcome::ToolError,
+            _ => Outcome::Ok,
+        };
+        self.close(outcome, status, None);
+    }
+
+    /// Closes the account.
+    pub(crate) fn finish(mut self, outcome: Outcome, status: Option<u16>, error: Option<&str>) {
+        self.close(outcome, status, error);
+    }
+
+    fn method(&self) -> Option<&Method> {
+        self.message.as_ref().and_then(Message::method)
+    }
+
+    fn close(&mut self, outcome: Outcome, status: Option<u16>, error: Option<&str>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let took = self.began.elapsed();
+        let account = &self.account;
+        account.metrics.running.dec();
+        if let Some(route) = &self.route {
+            account.metrics.count(
+                route.meters(self.upstream.as_deref()),
+                self.method(),
+                outcome,
+                took.as_secs_f64(),
+            );
+        }
+        let milliseconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let source = self.source.map(|source| source.ip().to_string());
+        let subject = self.message.as_ref().and_then(Message::subject);
+        account.log.append(&Record {
+            time: self.time,
+            trace: &self.trace.to_string(),
+            principal: if self.principal.is_empty() {
+                "anonymous"
+            } else {
+                &self.principal
+            },
+            source: source.as_deref(),
+            route: self.route.as_ref().map(|route| &*route.path),
+            upstream: self.upstream.as_deref(),
+            era: self.spoken.map(|(era, _)| match era {
+                Era::Legacy => "legacy",
+                Era::Modern => "modern",
+            }),
+            revision: self.spoken.map(|(_, revision)| revision.as_str()),
+            method: self.method().map(Method::as_str),
+            subject: subject.as_deref(),
+            outcome,
+            status,
+            duration_ms: milliseconds(took),
+            upstream_ms: self
+                .first_answer
+                .map(|then| milliseconds(then.duration_since(self.began))),
+            bytes_in: self
+                .message
+                .as_ref()
+                .map_or(0, |message| message.bytes().len() as u64),
+            bytes_out: self.bytes_out,
+            error,
+        });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.close(Outcome::Cancelled, None, None);
+    }
+}

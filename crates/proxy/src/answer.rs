@@ -1,0 +1,162 @@
+//! What comes back from an upstream, message by message, each within the call's deadlines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::{Kind, Message};
+use tokio::time::Instant;
+use upstream::{Exchange, Fault, MessageStream, Messages, Reply, Timeouts};
+
+use crate::call::Call;
+use crate::failure::Failure;
+
+/// An answer that has begun.
+pub(crate) struct Answer {
+    /// The HTTP status it deserves.
+    pub(crate) status: u16,
+    /// The session it begins, for a client's `initialize`.
+    pub(crate) session: Option<String>,
+    /// The first thing that came back.
+    pub(crate) first: First,
+    stream: Option<Box<dyn MessageStream>>,
+    exchange: Exchange,
+    request: Message,
+    deadline: Deadline,
+}
+
+/// The first thing that came back.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// Nothing: the message was taken.
+    Accepted,
+    /// The answer itself.
+    Answer(Message),
+    /// Something before the answer, which will follow.
+    Begun(Message),
+    /// It was passed on already; more will follow.
+    Told,
+}
+
+/// How long a call may still take.
+pub(crate) struct Deadline {
+    upstream: Arc<str>,
+    timeouts: Timeouts,
+    last: Instant,
+    heard: Instant,
+}
+
+impl Answer {
+    pub(crate) async fn begin(
+        exchange: Exchange,
+        reply: Reply,
+        deadline: Deadline,
+        call: &Call,
+    ) -> Result<Self, Failure> {
+        let (first, stream) = match reply.messages {
+            Messages::Accepted => (First::Accepted, None),
+            Messages::One(message) => (First::Answer(message), None),
+            Messages::Stream(stream) => (First::Told, Some(stream)),
+        };
+        let status = reply.status;
+        let mut answer = Self {
+            status,
+            session: None,
+            first,
+            stream,
+            exchange,
+            request: call.message.clone(),
+            deadline,
+        };
+        if answer.stream.is_some() {
+            // Whether this becomes JSON or a stream is decided by what comes first.
+            let message = answer.next().await?;
+            answer.first = match message.kind() {
+                Kind::Result | Kind::Error => First::Answer(message),
+                Kind::Request | Kind::Notification => First::Begun(message),
+            };
+        }
+        Ok(answer)
+    }
+
+    /// The next message. After the answer there is none to ask for.
+    pub(crate) async fn next(&mut self) -> Result<Message, Failure> {
+        let Some(stream) = &mut self.stream else {
+            let fault = Fault::Broken("its stream ended before the answer".into());
+            return Err(fault.of(&self.deadline.upstream).into());
+        };
+        let next = self.deadline.keep(stream.next()).await;
+        if next.is_err() && self.deadline.has_passed() {
+            self.exchange
+                .cancel(&self.request, "it took longer than allowed")
+                .await;
+        }
+        // Whatever the upstream says of a call shows that it works on it.
+        self.deadline.heard = Instant::now();
+        next
+    }
+
+    /// The answer, with everything before it left out: for a client that takes no stream, or left.
+    pub(crate) async fn last(&mut self) -> Result<Option<Message>, Failure> {
+        match std::mem::replace(&mut self.first, First::Told) {
+            First::Accepted => return Ok(None),
+            First::Answer(answer) => return Ok(Some(answer)),
+            First::Begun(message) => self.refuse_question(&message).await,
+            First::Told => {}
+        }
+        loop {
+            let message = self.next().await?;
+            match message.kind() {
+                Kind::Result | Kind::Error => return Ok(Some(message)),
+                Kind::Request | Kind::Notification => self.refuse_question(&message).await,
+            }
+        }
+    }
+
+    /// A server that asks its client something hears that nobody is there to be asked.
+    async fn refuse_question(&mut self, message: &Message) {
+        if let (Kind::Request, Some(id)) = (message.kind(), message.id()) {
+            let words = "this client cannot be asked on this call";
+            let refusal = Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None);
+            let _ = self.exchange.send(&refusal).await;
+        }
+    }
+}
+
+impl Deadline {
+    pub(crate) fn begin(upstream: &Arc<str>, timeouts: Timeouts) -> Self {
+        let now = Instant::now();
+        Self {
+            upstream: Arc::clone(upstream),
+            timeouts,
+            last: now + timeouts.whole,
+            heard: now,
+        }
+    }
+
+    /// Waits for something of the upstream, but not for longer than the call has left.
+    pub(crate) async fn keep<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, upstream::Error>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout_at(self.moment(), work).await {
+            Ok(outcome) => outcome.map_err(Failure::Upstream),
+            Err(_) => Err(Fault::Silent(self.waited()).of(&self.upstream).into()),
+        }
+    }
+
+    pub(crate) fn has_passed(&self) -> bool {
+        Instant::now() >= self.moment()
+    }
+
+    fn moment(&self) -> Instant {
+        (self.heard + self.timeouts.silence).min(self.last)
+    }
+
+    fn waited(&self) -> Duration {
+        if self.moment() == self.last {
+            self.timeouts.whole
+        } else {
+            self.timeouts.silence
+        }
+    }
+}

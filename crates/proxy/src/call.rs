@@ -1,0 +1,143 @@
+//! All we know of one request, and of one message in it.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use config::Lookup;
+use http::HeaderMap;
+use mcp::{Era, Message};
+use policy::Principal;
+use upstream::Upstream;
+
+use crate::account::Entry;
+use crate::route::{Parameters, Route};
+use crate::session::Claims;
+use crate::trace::TraceId;
+
+/// One HTTP request that found its route.
+pub(crate) struct Visit {
+    pub(crate) began: Instant,
+    pub(crate) time: SystemTime,
+    pub(crate) source: Option<SocketAddr>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) parameters: Parameters,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) accepts: Accepts,
+    pub(crate) trace: TraceId,
+    /// Parameters of the query that injected headers are made of.
+    pub(crate) bound_parameters: Arc<[String]>,
+}
+
+/// One message of it.
+pub(crate) struct Call {
+    pub(crate) visit: Arc<Visit>,
+    pub(crate) message: Message,
+    pub(crate) era: Era,
+    /// Whether it is a legacy `initialize`.
+    pub(crate) handshake: bool,
+    /// The session it belongs to.
+    pub(crate) session: Option<Claims>,
+    pub(crate) principal: Principal,
+    /// Its place in the record; whatever becomes of the call, this is closed.
+    pub(crate) entry: Entry,
+}
+
+/// Which content types a client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepts {
+    pub(crate) json: bool,
+    pub(crate) events: bool,
+}
+
+impl Accepts {
+    /// What the `Accept` lines say; none at all accept everything (`protocol.md` D-06).
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut accepts = Self {
+            json: false,
+            events: false,
+        };
+        let mut said_nothing = true;
+        for line in headers.get_all(http::header::ACCEPT) {
+            said_nothing = false;
+            let line = line.to_str().unwrap_or_default();
+            for range in line.split(',') {
+                let mut parts = range.split(';').map(str::trim);
+                let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+                let refused = parts.any(|part| {
+                    part.strip_prefix("q=")
+                        .and_then(|quality| quality.parse::<f32>().ok())
+                        == Some(0.0)
+                });
+                if refused {
+                    continue;
+                }
+                accepts.json |= matches!(kind.as_str(), "*/*" | "application/*" | "application/json");
+                accepts.events |= matches!(kind.as_str(), "*/*" | "text/*" | "text/event-stream");
+            }
+        }
+        if said_nothing {
+            Self {
+                json: true,
+                events: true,
+            }
+        } else {
+            accepts
+        }
+    }
+}
+
+impl Lookup for Visit {
+    fn param(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.parameters.get(name).map(Cow::Borrowed)
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        // Of two lines, which one would be meant?
+        let mut lines = self.headers.get_all(name).iter();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => line.to_str().ok().map(Cow::Borrowed),
+            _ => None,
+        }
+    }
+
+    fn claim(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn principal(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn user(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_accepts_is_read_leniently() {
+        for (lines, json, events) in [
+            (&[][..], true, true),
+            (&["*/*"], true, true),
+            (&["application/json, text/event-stream"], true, true),
+            (&["application/json", "text/event-stream"], true, true),
+            (&["application/json"], true, false),
+            (&["Text/Event-Stream"], false, true),
+            (&["application/json;q=0.9, text/event-stream;q=0"], true, false),
+            (&["text/html"], false, false),
+            (&["application/*"], true, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(http::header::ACCEPT, line.parse().unwrap());
+            }
+            assert_eq!(Accepts::of(&headers), Accepts { json, events }, "{lines:?}");
+        }
+    }
+}

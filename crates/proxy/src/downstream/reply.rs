@@ -1,0 +1,188 @@
+//! Writing an answer: one JSON message, or events as they come.
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{self, HeaderName};
+use mcp::Message;
+use mcp::frame::sse;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate, Retry-After");
+
+/// The client's end of an exchange, while it is answered.
+pub(crate) struct Door<'a> {
+    http: &'a mut ServerSession,
+    /// The page that asks, when it may.
+    origin: Option<HeaderValue>,
+    streaming: bool,
+    reusable: bool,
+}
+
+/// The client left, or stopped reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+/// Headers of an answer beside those that every answer has.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) session: Option<String>,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl<'a> Door<'a> {
+    pub(crate) fn new(http: &'a mut ServerSession, origin: Option<HeaderValue>) -> Self {
+        Self {
+            http,
+            origin,
+            streaming: false,
+            reusable: true,
+        }
+    }
+
+    /// The same door, for a page that may read the answers.
+    pub(crate) fn open_to(&mut self, origin: Option<HeaderValue>) {
+        self.origin = origin;
+    }
+
+    /// The connection behind it.
+    pub(crate) fn http(&mut self) -> &mut ServerSession {
+        self.http
+    }
+
+    /// Whether events have begun, so that no status can be told any more.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.streaming
+    }
+
+    /// Whether the connection may carry another request.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.reusable
+    }
+
+    /// The connection ends with this answer.
+    pub(crate) fn close(&mut self) {
+        self.reusable = false;
+        self.http.set_keepalive(None);
+    }
+
+    /// Waits until the client leaves.
+    pub(crate) async fn gone(&mut self) {
+        let _ = self.http.read_body_or_idle(true).await;
+    }
+
+    /// Answers with a JSON body.
+    pub(crate) async fn json(&mut self, status: u16, body: Bytes, extra: Extra) -> Result<(), Gone> {
+        let mut head = self.head(status, extra, 6)?;
+        set(&mut head, header::CONTENT_TYPE, JSON)?;
+        set(&mut head, header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+        self.write_head(head).await?;
+        let written = self.http.write_response_body(body, true).await;
+        self.check(written.is_ok())
+    }
+
+    /// Answers without a body.
+    pub(crate) async fn empty(
+        &mut self,
+        status: u16,
+        extra: Extra,
+        more: &[(HeaderName, HeaderValue)],
+    ) -> Result<(), Gone> {
+        let mut head = self.head(status, extra, 4 + more.len())?;
+        for (name, value) in more {
+            set(&mut head, name.clone(), value.clone())?;
+        }
+        if status != 204 {
+            set(&mut head, header::CONTENT_LENGTH, HeaderValue::from(0))?;
+        }
+        self.write_head(head).await?;
+        let written = self.http.write_response_body(Bytes::new(), true).await;
+        self.check(written.is_ok())
+    }
+
+    /// Begins a stream of events.
+    pub(crate) async fn begin_events(&mut self, extra: Extra) -> Result<(), Gone> {
+        let mut head = self.head(200, extra, 6)?;
+        set(&mut head, header::CONTENT_TYPE, EVENTS)?;
+        set(&mut head, ACCEL_BUFFERING, HeaderValue::from_static("no"))?;
+        if !self.http.is_http2() {
+            set(
+                &mut head,
+                header::TRANSFER_ENCODING,
+                HeaderValue::from_static("chunked"),
+            )?;
+        }
+        self.streaming = true;
+        self.write_head(head).await
+    }
+
+    /// One message as an event. Awaiting it is the back-pressure.
+    pub(crate) async fn event(&mut self, message: &Message) -> Result<(), Gone> {
+        let line = message.one_line();
+        let mut event = BytesMut::with_capacity(line.len() + 24);
+        sse::write_event(&mut event, Some("message"), &line);
+        let written = self.http.write_response_body(event.freeze(), false).await;
+        self.check(written.is_ok())
+    }
+
+    /// A sign of life that means nothing.
+    pub(crate) async fn heartbeat(&mut self) -> Result<(), Gone> {
+        let written = self
+            .http
+            .write_response_body(Bytes::from_static(sse::COMMENT), false)
+            .await;
+        self.check(written.is_ok())
+    }
+
+    /// Ends the stream of events.
+    pub(crate) async fn end_events(&mut self) -> Result<(), Gone> {
+        let written = self.http.write_response_body(Bytes::new(), true).await;
+        self.check(written.is_ok())
+    }
+
+    fn head(&self, status: u16, extra: Extra, more: usize) -> Result<ResponseHeader, Gone> {
+        let mut head = ResponseHeader::build_no_case(status, Some(more + 4)).map_err(|_| Gone)?;
+        set(&mut head, header::CACHE_CONTROL, NO_STORE)?;
+        if let Some(origin) = &self.origin {
+            set(&mut head, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;
+            set(&mut head, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
+            set(&mut head, header::VARY, HeaderValue::from_static("Origin"))?;
+        }
+        if let Some(session) = extra
+            .session
+            .and_then(|session| HeaderValue::from_str(&session).ok())
+        {
+            set(&mut head, SESSION_ID, session)?;
+        }
+        if let Some(seconds) = extra.retry_after {
+            set(&mut head, header::RETRY_AFTER, HeaderValue::from(seconds))?;
+        }
+        if let Some(allow) = extra.allow {
+            set(&mut head, header::ALLOW, HeaderValue::from_static(allow))?;
+        }
+        Ok(head)
+    }
+
+    async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Gone> {
+        let written = self.http.write_response_header(Box::new(head)).await;
+        self.check(written.is_ok())
+    }
+
+    fn check(&mut self, written: bool) -> Result<(), Gone> {
+        if written {
+            return Ok(());
+        }
+        self.reusable = false;
+        Err(Gone)
+    }
+}
+
+fn set(head: &mut ResponseHeader, name: HeaderName, value: HeaderValue) -> Result<(), Gone> {
+    head.insert_header(name, value).map_err(|_| Gone)
+}

@@ -1,0 +1,266 @@
+//! Every way to fail, and what it is to the client: an HTTP status, a JSON-RPC error, an outcome in
+//! the record. The only exit for what goes wrong.
+
+use audit::Outcome;
+use mcp::{Era, Id, Message, Refusal, Revision, code};
+use upstream::{Error, Fault};
+
+use crate::call::Accepts;
+
+/// Why a request is not answered by an upstream.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// From a host or a page that is not ours.
+    Denied(policy::Denied),
+    /// No route has this path.
+    NoRoute(String),
+    /// The route does not know that server or that parameter.
+    UnknownServer,
+    /// A method of HTTP that this address does not take; these it does.
+    HttpMethod(&'static str),
+    /// `Content-Length`, `Transfer-Encoding` and their like contradict each other.
+    Framing(&'static str),
+    /// The head is longer than `bounds.headers`.
+    HeadTooLong(usize),
+    /// The body is longer than `bounds.body`.
+    BodyTooLong(usize),
+    /// The body did not arrive in time.
+    BodyTooSlow,
+    /// The body is not JSON by its content type, or encoded.
+    ContentType,
+    /// The client takes neither JSON nor events.
+    NotAcceptable,
+    /// More is going on than `bounds.streams`, or the gateway is stopping.
+    Busy(&'static str),
+    /// The body is no message.
+    Unreadable(mcp::ParseError),
+    /// The protocol refuses it.
+    Refused(Refusal),
+    /// There is no such session.
+    SessionUnknown,
+    /// The route serves nothing without a session.
+    SessionMissing,
+    /// Several upstreams, and nothing serves them together yet.
+    Several(Vec<String>),
+    /// The request does not bring what an injected header needs.
+    Header(policy::Refused),
+    /// The upstream failed.
+    Upstream(Error),
+}
+
+/// What a client is told.
+pub(crate) struct Verdict {
+    pub(crate) status: u16,
+    pub(crate) code: i64,
+    pub(crate) words: String,
+    pub(crate) data: Option<String>,
+    pub(crate) outcome: Outcome,
+    /// Seconds to wait before another try.
+    pub(crate) retry_after: Option<u64>,
+    /// For 405.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Failure {
+    /// What to tell a client of this era.
+    pub(crate) fn verdict(&self, era: Era) -> Verdict {
+        let refused = |status: u16, words: String| Verdict {
+            status,
+            code: code::INVALID_REQUEST,
+            words,
+            data: None,
+            outcome: Outcome::RpcError,
+            retry_after: None,
+            allow: None,
+        };
+        match self {
+            Self::Denied(denied) => Verdict {
+                outcome: Outcome::Denied,
+                ..refused(403, denied.to_string())
+            },
+            Self::NoRoute(hint) => refused(404, hint.clone()),
+            Self::UnknownServer => refused(404, "no such server on this route".into()),
+            Self::HttpMethod(allow) => Verdict {
+                allow: Some(allow),
+                ..refused(405, format!("this address takes {allow}"))
+            },
+            Self::Framing(what) => refused(400, (*what).into()),
+            Self::HeadTooLong(bound) => refused(
+                431,
+                format!(
+                    "the request's head is longer than {bound} bytes (`bounds.headers`) or has too many fields"
+                ),
+            ),
+            Self::BodyTooLong(bound) => refused(
+                413,
+                format!("the body is longer than {bound} bytes (`bounds.body`)"),
+            ),
+            Self::BodyTooSlow => refused(408, "the body did not arrive in time".into()),
+            Self::ContentType => refused(
+                415,
+                "the body must be `Content-Type: application/json`, not encoded".into(),
+            ),
+            Self::NotAcceptable => refused(
+                406,
+                "answers are `application/json` or `text/event-stream`; `Accept` takes neither".into(),
+            ),
+            Self::Busy(why) => Verdict {
+                retry_after: Some(1),
+                ..refused(503, (*why).into())
+            },
+            Self::Unreadable(error) => Verdict {
+                code: error.code(),
+                ..refused(400, error.to_string())
+            },
+            Self::Refused(refusal) => Verdict {
+                code: refusal.code,
+                data: refusal.data.clone(),
+                ..refused(refusal.status, refusal.message.to_string())
+            },
+            // Never 401, which would send the client to its login, and never 400: 404 is what makes
+            // a client begin a new session.
+            Self::SessionUnknown => refused(
+                404,
+                "there is no such session; begin one with `initialize`".into(),
+            ),
+            Self::SessionMissing => refused(
+                400,
+                "this route needs a session; begin one with `initialize`".into(),
+            ),
+            Self::Several(urls) => {
+                let urls = urls.join(", ");
+                refused(
+                    400,
+                    format!(
+                        "this URL leads to several servers, which cannot be used together yet; use one of {urls}"
+                    ),
+                )
+            }
+            Self::Header(missing) => Verdict {
+                outcome: Outcome::Denied,
+                ..refused(200, missing.to_string())
+            },
+            Self::Upstream(error) => upstream_verdict(error, era),
+        }
+    }
+
+    /// The id of the request, when only the failure knows it.
+    pub(crate) fn id(&self) -> Option<&Id> {
+        match self {
+            Self::Unreadable(error) => error.id(),
+            _ => None,
+        }
+    }
+}
+
+fn upstream_verdict(error: &Error, era: Era) -> Verdict {
+    let failed = Verdict {
+        status: 200,
+        code: code::INTERNAL_ERROR,
+        words: error.to_string(),
+        data: Some(format!(
+            r#"{{"upstream":{},"reason":"{}"}}"#,
+            quoted(&error.upstream),
+            reason(&error.fault)
+        )),
+        outcome: Outcome::UpstreamFailed,
+        retry_after: None,
+        allow: None,
+    };
+    match &error.fault {
+        Fault::Silent(_) => Verdict {
+            outcome: Outcome::Timeout,
+            ..failed
+        },
+        Fault::SessionGone => Verdict {
+            status: 404,
+            code: code::INVALID_REQUEST,
+            words: "there is no such session; begin one with `initialize`".into(),
+            data: None,
+            ..failed
+        },
+        // What a server of that era would say itself, so that a client of both can choose the other.
+        Fault::NotSpoken { wanted } => {
+            let supported: Vec<&str> = Revision::ALL
+                .iter()
+                .filter(|revision| revision.era() != *wanted)
+                .map(|revision| revision.as_str())
+                .collect();
+            let requested = if *wanted == Era::Modern {
+                Revision::V2026_07_28
+            } else {
+                Revision::LATEST_LEGACY
+            };
+            let supported = serde_json::to_string(&supported).unwrap_or_default();
+            Verdict {
+                status: if era == Era::Modern { 400 } else { 200 },
+                code: code::UNSUPPORTED_VERSION,
+                data: Some(format!(
+                    r#"{{"supported":{supported},"requested":"{}"}}"#,
+                    requested.as_str()
+                )),
+                outcome: Outcome::RpcError,
+                ..failed
+            }
+        }
+        Fault::Unreachable(_)
+        | Fault::Broken(_)
+        | Fault::Status { .. }
+        | Fault::Unauthorized(_)
+        | Fault::Misjudged(_)
+        | Fault::TooLong(_)
+        | Fault::NotStarted(_)
+        | Fault::Exited(_)
+        | Fault::Full(_) => failed,
+    }
+}
+
+fn reason(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Unreachable(_) => "unreachable",
+        Fault::Silent(_) => "timeout",
+        Fault::Broken(_) | Fault::Misjudged(_) => "broken",
+        Fault::Status { .. } => "status",
+        Fault::Unauthorized(_) => "unauthorized",
+        Fault::SessionGone => "session",
+        Fault::NotSpoken { .. } => "revision",
+        Fault::TooLong(_) => "too_long",
+        Fault::NotStarted(_) => "not_started",
+        Fault::Exited(_) => "exited",
+        Fault::Full(_) => "full",
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+impl Verdict {
+    /// The JSON-RPC error of the verdict.
+    pub(crate) fn message(&self, id: Option<&Id>) -> Message {
+        Message::error_reply(id, self.code, &self.words, self.data.as_deref())
+    }
+}
+
+impl Accepts {
+    /// Whether anything we could answer is taken.
+    pub(crate) fn anything(self) -> Result<(), Failure> {
+        if self.json || self.events {
+            Ok(())
+        } else {
+            Err(Failure::NotAcceptable)
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,78 @@
+//! One assembled configuration: everything a request is served by, swapped whole at a reload. A
+//! request keeps the one it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::{Gate, Injection};
+use tokio_util::task::TaskTracker;
+use upstream::Registry;
+
+use crate::account::Account;
+use crate::health::Health;
+use crate::route::Routes;
+use crate::session::Sessions;
+
+/// Calls that may run on without their client.
+const DETACHED: usize = 4096;
+
+/// One assembled configuration.
+pub struct Generation {
+    /// From URLs to upstreams.
+    pub routes: Routes,
+    /// The upstreams.
+    pub upstreams: Registry,
+    /// Headers injected per upstream, by its name.
+    pub injections: HashMap<Arc<str>, Arc<Injection>>,
+    /// Which hosts and pages may call.
+    pub gate: Gate,
+    /// Legacy sessions.
+    pub sessions: Sessions,
+    /// What bounds a request.
+    pub bounds: Bounds,
+    /// The address clients use, without a slash at its end, when the file says one.
+    pub public_url: Option<String>,
+    /// Where exchanges are recorded.
+    pub account: Arc<Account>,
+    /// Whether new work is taken.
+    pub health: Arc<Health>,
+    /// Calls that go on without their client.
+    pub detached: TaskTracker,
+}
+
+/// What bounds a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of a body.
+    pub body: usize,
+    /// Bytes of a head.
+    pub headers: usize,
+    /// Requests served at once.
+    pub streams: usize,
+    /// Nesting and count within a body.
+    pub limits: mcp::Limits,
+    /// A body must have arrived within this.
+    pub body_within: Duration,
+    /// A client must take each piece of its answer within this.
+    pub write_within: Duration,
+}
+
+impl Generation {
+    pub(crate) fn injection(&self, upstream: &str) -> Option<&Arc<Injection>> {
+        self.injections.get(upstream)
+    }
+
+    /// Lets a call run to its end without its client, up to a bound; beyond it the call is given up.
+    pub(crate) fn detach(self: &Arc<Self>, rest: impl Future<Output = ()> + Send + 'static) {
+        if self.detached.len() >= DETACHED {
+            return;
+        }
+        let gauge = self.account.metrics().detached.clone();
+        gauge.inc();
+        self.detached.spawn(async move {
+            rest.await;
+            gauge.dec();
+        });
+    }
+}

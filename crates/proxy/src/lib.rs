@@ -1,0 +1,35 @@
+//! The data plane: how a client's message reaches a server, and its answer the client.
+//!
+//! Read [`serve`] first: the life of one message in one function. Before it stand the listener
+//! ([`app`]), the address ([`route`]) and the door ([`downstream`]); behind it the reply, and
+//! [`account`], which every exchange passes on its way out. Whatever goes wrong leaves by
+//! [`failure`].
+//!
+//! This crate knows no YAML file, no signal and no command line. It is handed a [`Generation`],
+//! one assembled configuration, and serves by it until it is handed another.
+
+mod app;
+mod route;
+mod downstream;
+mod call;
+mod serve;
+
+mod session;
+mod answer;
+mod failure;
+mod account;
+
+mod generation;
+mod listen;
+
+mod health;
+mod metrics;
+mod trace;
+
+pub use account::Account;
+pub use generation::{Bounds, Generation};
+pub use health::Health;
+pub use listen::{Door, Page, bind, serve_clients, serve_pages};
+pub use metrics::Metrics;
+pub use route::{Choice, Route, Routes, Sessions as SessionRule};
+pub use session::Sessions;

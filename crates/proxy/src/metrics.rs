@@ -1,0 +1,141 @@
+//! What the data plane counts. Labels come from closed sets: routes and upstreams of the
+//! configuration, methods of the protocol, outcomes of ours.
+
+use std::sync::OnceLock;
+
+use audit::Outcome;
+use mcp::Method;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// Upper bounds of the duration buckets, in seconds.
+const BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0,
+];
+
+/// Counters of the data plane.
+pub struct Metrics {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    /// Requests that were refused before they reached a route.
+    pub unrouted: IntCounter,
+    /// Requests being served now.
+    pub running: IntGauge,
+    /// Event streams open now.
+    pub streams: IntGauge,
+    /// Calls whose client left and that run to their end.
+    pub detached: IntGauge,
+    /// Sessions begun.
+    pub sessions_begun: IntCounter,
+    /// Sessions ended by their client.
+    pub sessions_ended: IntCounter,
+    /// Requests that named a session other than theirs, or none that exists.
+    pub sessions_unknown: IntCounter,
+    /// Requests whose version header differs from their session's revision.
+    pub revision_differs: IntCounter,
+}
+
+/// The counters of one route with one upstream, looked up once per method.
+pub(crate) struct Meters {
+    route: String,
+    upstream: String,
+    by_method: [OnceLock<Meter>; Method::COUNT],
+}
+
+struct Meter {
+    outcomes: [IntCounter; Outcome::ALL.len()],
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When the registry holds one of these names already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let requests = IntCounterVec::new(
+            Opts::new("causeway_requests_total", "Messages served."),
+            &["route", "upstream", "method", "outcome"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "causeway_request_duration_seconds",
+                "From a request's head to the end of its answer.",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["route", "upstream", "method"],
+        )?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self {
+            requests,
+            durations,
+            unrouted: counter(
+                "causeway_unrouted_requests_total",
+                "Requests refused before they reached a route.",
+            )?,
+            running: gauge("causeway_running_requests", "Requests being served now.")?,
+            streams: gauge("causeway_open_streams", "Event streams open now.")?,
+            detached: gauge(
+                "causeway_detached_calls",
+                "Calls whose client left and that run to their end.",
+            )?,
+            sessions_begun: counter("causeway_sessions_begun_total", "Legacy sessions begun.")?,
+            sessions_ended: counter(
+                "causeway_sessions_ended_total",
+                "Legacy sessions ended by their client.",
+            )?,
+            sessions_unknown: counter(
+                "causeway_sessions_unknown_total",
+                "Requests that named a session other than theirs, or none that exists.",
+            )?,
+            revision_differs: counter(
+                "causeway_revision_differs_total",
+                "Requests whose version header differs from their session's revision.",
+            )?,
+        })
+    }
+
+    /// Counts one exchange.
+    pub(crate) fn count(&self, meters: &Meters, method: Option<&Method>, outcome: Outcome, seconds: f64) {
+        let (index, label) = method.map_or((Method::COUNT - 1, "other"), |method| {
+            (method.index(), method.label())
+        });
+        let meter = meters.by_method[index].get_or_init(|| self.meter(meters, label));
+        meter.outcomes[outcome as usize].inc();
+        meter.duration.observe(seconds);
+    }
+
+    fn meter(&self, meters: &Meters, method: &str) -> Meter {
+        let (route, upstream) = (&*meters.route, &*meters.upstream);
+        Meter {
+            outcomes: Outcome::ALL.map(|outcome| {
+                self.requests
+                    .with_label_values(&[route, upstream, method, outcome.as_str()])
+            }),
+            duration: self.durations.with_label_values(&[route, upstream, method]),
+        }
+    }
+}
+
+impl Meters {
+    /// For one route with one upstream; `none` where no upstream was reached.
+    pub(crate) fn new(route: &str, upstream: Option<&str>) -> Self {
+        Self {
+            route: route.to_owned(),
+            upstream: upstream.unwrap_or("none").to_owned(),
+            by_method: [const { OnceLock::new() }; Method::COUNT],
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Legacy sessions: a conversation whose memory is its sealed id.
+//!
+//! What a session needs is in the token itself ([`token`]), so that any process with the key can
+//! serve it and a restart forgets nothing. The one thing remembered here is which sessions their
+//! clients have ended.
+
+mod token;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config::KeyRing;
+use mcp::Revision;
+use policy::Principal;
+use upstream::Session;
+
+use crate::call::Visit;
+
+pub(crate) use token::Claims;
+
+/// Sessions ended by their clients and not yet expired. Beyond it those that expire first are
+/// forgotten, whose tokens then work again until they do.
+const ENDED: usize = 100_000;
+
+/// Begins, recognizes and ends sessions.
+pub struct Sessions {
+    keys: KeyRing,
+    lifetime: Duration,
+    owner: String,
+    ended: Mutex<HashMap<token::Id, u64>>,
+}
+
+impl Sessions {
+    /// Sessions sealed with these keys, which expire after `lifetime`, used or not.
+    pub fn new(keys: KeyRing, lifetime: Duration) -> Self {
+        let owner = format!("{:08x}", fastrand::u32(..));
+        Self {
+            keys,
+            lifetime,
+            owner,
+            ended: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The id of a session that begins now.
+    pub(crate) fn begin(
+        &self,
+        visit: &Visit,
+        principal: &Principal,
+        upstream: Option<Box<str>>,
+        revision: Revision,
+    ) -> String {
+        let now = seconds(SystemTime::now());
+        let claims = Claims {
+            id: token::Id::new(),
+            expires: now + self.lifetime.as_secs(),
+            revision: revision.as_str().to_owned(),
+            principal: principal.binding().to_vec(),
+            upstream: upstream.map(String::from),
+        };
+        token::seal(&self.keys, &self.owner, &binding(visit), &claims)
+    }
+
+    /// The session behind an id. One that is tampered with, expired, ended, another principal's or
+    /// another route's does not exist, and nobody can tell which.
+    pub(crate) fn recognize(&self, visit: &Visit, principal: &Principal, text: &str) -> Option<Claims> {
+        let claims = token::open(&self.keys, &binding(visit), text)?;
+        let lives = claims.expires > seconds(SystemTime::now())
+            && claims.principal == principal.binding()
+            && !self.locked().contains_key(&claims.id);
+        lives.then_some(claims)
+    }
+
+    /// The client ends its session.
+    pub(crate) fn end(&self, claims: &Claims) {
+        let now = seconds(SystemTime::now());
+        let mut ended = self.locked();
+        if ended.len() >= ENDED {
+            ended.retain(|_, expires| *expires > now);
+        }
+        if ended.len() >= ENDED {
+            let first = ended
+                .iter()
+                .min_by_key(|(_, expires)| **expires)
+                .map(|(id, _)| id.clone());
+            first.and_then(|first| ended.remove(&first));
+        }
+        ended.insert(claims.id.clone(), claims.expires);
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<token::Id, u64>> {
+        self.ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Claims {
+    /// What was agreed in its handshake.
+    pub(crate) fn revision(&self) -> Revision {
+        Revision::parse(&self.revision).unwrap_or(Revision::LATEST_LEGACY)
+    }
+
+    /// The session with the upstream.
+    pub(crate) fn with_upstream(&self) -> Session {
+        Session {
+            id: self.upstream.as_deref().map(Into::into),
+            revision: self.revision(),
+        }
+    }
+}
+
+/// What a session is bound to beside its principal: a token of `/mcp/docs` or `/t/a/mcp` opens
+/// neither `/mcp/crm` nor `/t/b/mcp`.
+fn binding(visit: &Visit) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(64);
+    let mut add = |text: &str| {
+        bound.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bound.extend_from_slice(text.as_bytes());
+    };
+    add(visit.route.host().unwrap_or_default());
+    add(&visit.route.path);
+    add(&visit.upstream.name);
+    for (name, value) in visit.parameters.of_path() {
+        add(name);
+        add(value);
+    }
+    for name in visit.bound_parameters.iter() {
+        add(name);
+        add(visit.parameters.get(name).unwrap_or_default());
+    }
+    bound
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
