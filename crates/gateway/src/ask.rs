@@ -1,0 +1,165 @@
+//! Commands that ask a running gateway: `health` and `status`.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A gateway on this machine answers at once, or is not well.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest page read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// Exits 0 when the page answers 200.
+pub(crate) fn health(url: &str) -> ExitCode {
+    let url = if path_of(url) == "/" {
+        format!("{}/health", url.trim_end_matches('/'))
+    } else {
+        url.to_owned()
+    };
+    match get(&url) {
+        Ok((200, body)) => {
+            println!("{}", body.trim());
+            ExitCode::SUCCESS
+        }
+        Ok((status, body)) => {
+            eprintln!("{url} answers {status}: {}", body.trim());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{url}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows the upstreams.
+pub(crate) fn status(admin: &str, json: bool) -> ExitCode {
+    let url = format!("{}/status", admin.trim_end_matches('/'));
+    let body = match get(&url) {
+        Ok((200, body)) => body,
+        Ok((status, _)) => {
+            eprintln!("{url} answers {status}; is this the admin address of a gateway?");
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            eprintln!("{url}: {error}; is the gateway running?");
+            return ExitCode::FAILURE;
+        }
+    };
+    if json {
+        println!("{body}");
+        return ExitCode::SUCCESS;
+    }
+    match serde_json::from_str::<Value>(&body) {
+        Ok(status) => {
+            show(&status);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{url} is no status page: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(status: &Value) {
+    let colours = std::io::stdout().is_terminal();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("-").to_owned();
+    let empty = Vec::new();
+    let upstreams = status["upstreams"].as_array().unwrap_or(&empty);
+    let width = upstreams
+        .iter()
+        .map(|upstream| text(upstream, "name").len())
+        .max()
+        .unwrap_or(0)
+        .max(8);
+    println!(
+        "{:width$}  {:9}  {:10}  {:>5}  STATE",
+        "UPSTREAM", "TRANSPORT", "REVISION", "TOOLS"
+    );
+    for upstream in upstreams {
+        let up = upstream["up"].as_bool().unwrap_or(false);
+        let state = if up {
+            "up".to_owned()
+        } else {
+            format!("down: {}", text(upstream, "error"))
+        };
+        let state = match (colours, up) {
+            (true, true) => format!("\u{1b}[32m{state}\u{1b}[0m"),
+            (true, false) => format!("\u{1b}[31m{state}\u{1b}[0m"),
+            (false, _) => state,
+        };
+        let tools = upstream["tools"]
+            .as_u64()
+            .map_or("-".to_owned(), |tools| tools.to_string());
+        println!(
+            "{:width$}  {:9}  {:10}  {tools:>5}  {state}",
+            text(upstream, "name"),
+            text(upstream, "transport"),
+            text(upstream, "revision")
+        );
+    }
+    for malformed in status["malformed"].as_array().unwrap_or(&empty) {
+        println!(
+            "{} gave {} results of `{}` that are not of their shape; they were passed on",
+            text(malformed, "upstream"),
+            malformed["results"],
+            text(malformed, "method")
+        );
+    }
+    if let Some(lost) = status["records_lost"].as_u64().filter(|lost| *lost > 0) {
+        println!("{lost} calls could not be recorded");
+    }
+}
+
+/// A GET of plain HTTP: status and body.
+fn get(url: &str) -> Result<(u16, String), String> {
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or("the address must begin with http://")?;
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let address = if authority
+        .rsplit(':')
+        .next()
+        .is_some_and(|port| port.parse::<u16>().is_ok())
+    {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let addresses = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut last = "the name has no address".to_owned();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, WITHIN) {
+            Ok(stream) => {
+                return exchange(stream, authority, path_of(url)).map_err(|error| error.to_string());
+            }
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
+}
+
+fn exchange(mut stream: TcpStream, host: &str, path: &str) -> std::io::Result<(u16, String)> {
+    stream.set_read_timeout(Some(WITHIN))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.take(LONGEST).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    status
+        .map(|status| (status, body.to_owned()))
+        .ok_or_else(|| std::io::Error::other("the answer is no HTTP"))
+}
+
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |slash| &rest[slash..])
+}

@@ -1,0 +1,116 @@
+//! What a person sees at the start: where to knock, what stands behind, and one line to try it.
+//! A pipe gets the same facts as plain lines.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+
+use upstream::{Introduction, Upstream};
+
+/// Where the facts go: standard output, unless the record of calls goes there.
+pub(crate) struct Banner {
+    colours: bool,
+    to_stderr: bool,
+}
+
+/// A tool to call, for the line to try.
+pub(crate) struct Example {
+    /// The URL's path.
+    pub(crate) path: String,
+}
+
+impl Banner {
+    pub(crate) fn new(stdout_is_taken: bool) -> Self {
+        let colours = if stdout_is_taken {
+            std::io::stderr().is_terminal()
+        } else {
+            std::io::stdout().is_terminal()
+        };
+        Self {
+            colours,
+            to_stderr: stdout_is_taken,
+        }
+    }
+
+    /// The listeners are open.
+    pub(crate) fn listening(&self, clients: SocketAddr, admin: Option<SocketAddr>) {
+        let mut text = format!("listening on {}\n", self.bold(&url(clients)));
+        if let Some(admin) = admin {
+            let _ = writeln!(text, "admin on {}", url(admin));
+        }
+        self.say(&text);
+    }
+
+    /// One upstream answered, or did not.
+    pub(crate) fn upstream(&self, upstream: &Upstream, outcome: &Result<Introduction, String>, width: usize) {
+        let name = format!("{:width$}", upstream.name);
+        let kind = upstream.kind();
+        let line = match outcome {
+            Ok(Introduction { revision, tools }) => {
+                let revision = revision.map_or("unknown revision", |revision| revision.as_str());
+                let tools = match tools {
+                    None => "no list of tools".to_owned(),
+                    Some(1) => "1 tool".to_owned(),
+                    Some(tools) => format!("{tools} tools"),
+                };
+                format!("upstream {}  {kind:5}  {revision}  {tools}", self.green(&name))
+            }
+            Err(error) => format!("upstream {}  {kind:5}  {error}", self.red(&name)),
+        };
+        self.say(&format!("{line}\n"));
+    }
+
+    /// Everything stands.
+    pub(crate) fn ready(&self, clients: SocketAddr, example: Option<&Example>) {
+        let mut text = String::new();
+        if let Some(Example { path }) = example {
+            let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}"#;
+            let _ = writeln!(
+                text,
+                "try it:\n  curl -s {}{path} -H 'Content-Type: application/json' \\\n    -d '{body}'",
+                url(clients)
+            );
+        }
+        text.push_str("Ctrl-C to stop\nready\n");
+        self.say(&text);
+    }
+
+    fn say(&self, text: &str) {
+        // Nobody may be reading; that is no reason to stop.
+        if self.to_stderr {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        } else {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            let _ = std::io::stdout().flush();
+        }
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.coloured("1", text)
+    }
+
+    fn green(&self, text: &str) -> String {
+        self.coloured("32", text)
+    }
+
+    fn red(&self, text: &str) -> String {
+        self.coloured("31", text)
+    }
+
+    fn coloured(&self, code: &str, text: &str) -> String {
+        if self.colours {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The URL of an address, as one can open it from here.
+fn url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::demo::Demo;
+use crate::{ask, demo, run};
+
+/// An MCP gateway: every MCP client reaches every MCP server through one door.
+#[derive(Parser)]
+#[command(name = "causeway", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve what a file describes, until Ctrl-C
+    Run {
+        /// The file
+        #[arg(default_value = "gateway.yaml")]
+        file: PathBuf,
+    },
+    /// Tell every mistake in a file, without a network
+    Check {
+        /// The file
+        #[arg(default_value = "gateway.yaml")]
+        file: PathBuf,
+    },
+    /// Show the upstreams of a running gateway
+    Status {
+        /// Its admin address
+        #[arg(default_value = "http://127.0.0.1:7090")]
+        admin: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a running gateway whether it is well; exits 0 or 1
+    Health {
+        /// Its address, or that of a health page
+        #[arg(default_value = "http://127.0.0.1:7080/health")]
+        url: String,
+    },
+    /// A small MCP server with one of everything, for first steps and tests
+    Demo(Demo),
+    /// Ends processes that would outlive the gateway; started by it
+    #[command(hide = true)]
+    Guard,
+}
+
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { file } => run::run(&file),
+        Command::Check { file } => run::check(&file),
+        Command::Status { admin, json } => ask::status(&admin, json),
+        Command::Health { url } => ask::health(&url),
+        Command::Demo(arguments) => run_demo(arguments),
+        Command::Guard => {
+            upstream::stdio::guard::keep(std::io::stdin().lock());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn run_demo(arguments: Demo) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(demo::run(arguments)),
+        Err(error) => {
+            eprintln!("causeway demo: no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The file's sections, in the order they are read. Each is checked by the crate that it sets; here
+//! stands which there are, and what they mean together.
+
+mod routes;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use audit::To;
+use config::scalar::{self, Wrong};
+use config::{Environment, Field, Fields, Located, Problems, Secret, Source, WeakKey};
+use policy::Injection;
+use proxy::Routes;
+
+/// Sections that the file may have one day. A file that relies on one must not be served as if it
+/// did not.
+const NOT_YET: [&str; 5] = ["tls", "allow", "rates", "cache", "resume"];
+
+/// The whole file as meant.
+pub(crate) struct Plan {
+    pub(crate) listen: Located<SocketAddr>,
+    pub(crate) admin: Option<Located<SocketAddr>>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) open_to_all: bool,
+    pub(crate) state: PathBuf,
+    pub(crate) session: Session,
+    pub(crate) upstreams: Vec<(upstream::kind::Settings, Injection)>,
+    pub(crate) routes: Routes,
+    pub(crate) bounds: Bounds,
+    pub(crate) calls: Option<To>,
+    pub(crate) log: Option<String>,
+    pub(crate) grace: Duration,
+}
+
+/// How sessions are sealed.
+pub(crate) struct Session {
+    /// The key; generated into the state directory if the file gives none.
+    pub(crate) key: Option<Secret>,
+    pub(crate) previous: Option<Secret>,
+    pub(crate) lifetime: Duration,
+}
+
+/// What bounds requests and answers.
+pub(crate) struct Bounds {
+    pub(crate) body: usize,
+    pub(crate) answer: usize,
+    pub(crate) headers: usize,
+    pub(crate) depth: u8,
+    pub(crate) streams: usize,
+    pub(crate) children: usize,
+}
+
+/// Reads the file. What it returns is only good when no mistake was reported.
+pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Environment) -> Option<Plan> {
+    let root = source.parse(problems)?;
+    let mut fields = Field::root(&root, problems).fields()?;
+
+    let open_to_all = auth(&mut fields);
+    let listen = address(&mut fields, "listen", 7080, open_to_all, environment);
+    let admin = match fields.optional("admin").word() {
+        Some("off") => None,
+        _ => Some(address(&mut fields, "admin", 7090, open_to_all, environment)?),
+    };
+    let public_url = fields.optional("public_url").resolved_text(environment);
+    let public_url = public_url
+        .and_then(|url| url.checked(problems, public_base))
+        .map(Located::into_value);
+    let hosts = fields
+        .optional("hosts")
+        .texts()
+        .map_or_else(Vec::new, Located::into_value);
+    let state = fields
+        .optional("state")
+        .resolved_text(environment)
+        .map_or_else(|| "./state".into(), |path| PathBuf::from(path.value));
+    let session = session(&fields.optional("session"), environment);
+    let upstreams = upstreams(&fields.required("upstreams"), environment);
+    let names: Vec<_> = upstreams
+        .iter()
+        .filter(|(settings, _)| !settings.disabled)
+        .map(|(settings, _)| settings.name.clone())
+        .collect();
+    let routes = routes::check(&fields.optional("routes"), &names);
+    let bounds = bounds(&fields.optional("bounds"));
+    let calls = audit(&fields.optional("audit"));
+    let log = telemetry(&fields.optional("telemetry"));
+    let grace = fields
+        .optional("grace")
+        .duration()
+        .map_or(Duration::from_secs(20), Located::into_value);
+    for key in NOT_YET {
+        let field = fields.optional(key);
+        if field.is_written() {
+            field.report(
+                format!("`{key}` is not available in this version"),
+                Some("remove it; nothing would keep what it promises"),
+            );
+        }
+    }
+    fields.finish();
+    Some(Plan {
+        listen: listen?,
+        admin,
+        public_url,
+        hosts,
+        open_to_all,
+        state,
+        session,
+        upstreams,
+        routes,
+        bounds,
+        calls,
+        log,
+        grace,
+    })
+}
+
+/// Whether the file says, in so many words, that nobody is asked who they are.
+fn auth(fields: &mut Fields<'_>) -> bool {
+    let field = fields.optional("auth");
+    match field.word() {
+        Some("none") => true,
+        _ if field.is_written() => {
+            field.report(
+                "identifying callers is not available in this version",
+                Some("`auth: none` says that everybody may call"),
+            );
+            // Its other mistakes would only be noise.
+            true
+        }
+        _ => false,
+    }
+}
+
+fn address(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    port: u16,
+    open_to_all: bool,
+    environment: &dyn Environment,
+) -> Option<Located<SocketAddr>> {
+    let field = fields.optional(key);
+    let default = Located {
+        value: SocketAddr::from(([127, 0, 0, 1], port)),
+        at: field.at(),
+        path: key.to_owned(),
+    };
+    if !field.is_written() {
+        return Some(default);
+    }
+    let address = field
+        .resolved_text(environment)?
+        .checked(field.problems(), scalar::listen_address)?;
+    if !address.value.ip().is_loopback() && !open_to_all {
+        let text = format!(
+            "`{}` is open to other machines, and nothing asks callers who they are",
+            address.value
+        );
+        field.report(
+            text,
+            Some("bind to 127.0.0.1, or write `auth: none` to let everybody call"),
+        );
+    }
+    Some(address)
+}
+
+/// The address that clients use, without a slash at its end.
+fn public_base(url: &str) -> Result<String, Wrong> {
+    egress::Target::parse(url).map_err(Wrong::new)?;
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn session(field: &Field<'_>, environment: &dyn Environment) -> Session {
+    let usual = Session {
+        key: None,
+        previous: None,
+        lifetime: Duration::from_secs(24 * 3600),
+    };
+    let Some(mut fields) = field.fields() else {
+        return usual;
+    };
+    let key = fields.optional("key").resolved_secret(environment);
+    let previous = fields.optional("previous").resolved_secret(environment);
+    let lifetime = fields
+        .optional("ttl")
+        .duration()
+        .map_or(usual.lifetime, Located::into_value);
+    for key in [&key, &previous].into_iter().flatten() {
+        if let Err(WeakKey { .. }) = config::KeyRing::new(&key.value, None) {
+            field.problems().add(
+                key.problem("this key is too short to seal with")
+                    .hint("`openssl rand -base64 32` makes a good one"),
+            );
+        }
+    }
+    fields.finish();
+    Session {
+        key: key.map(Located::into_value),
+        previous: previous.map(Located::into_value),
+        lifetime,
+    }
+}
+
+fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream::kind::Settings, Injection)> {
+    let this_executable = std::env::current_exe().unwrap_or_else(|_| "causeway".into());
+    let mut found = Vec::new();
+    let Some(entries) = field.entries() else {
+        return found;
+    };
+    if entries.is_empty() {
+        field.report(
+            "there is no upstream in it",
+            Some("add one: `demo: { command: causeway, args: [demo] }`"),
+        );
+    }
+    for (name, field) in entries {
+        let name = name.checked(field.problems(), scalar::server_name);
+        let Some(mut fields) = field.fields() else {
+            continue;
+        };
+        let settings =
+            name.and_then(|name| upstream::kind::check(&name, &mut fields, environment, &this_executable));
+        let headers = fields.optional("headers");
+        if headers.is_written() && fields.has("command") {
+            headers.report(
+                "a process has no headers",
+                Some("give it what it needs by `env:`"),
+            );
+        }
+        let injection = Injection::check(&headers, environment);
+        let tools = fields.optional("tools");
+        if tools.is_written() {
+            tools.report(
+                "choosing tools is not available in this version",
+                Some("remove it; every tool would be served"),
+            );
+        }
+        fields.finish();
+        if let Some(settings) = settings {
+            found.push((settings, injection));
+        }
+    }
+    found
+}
+
+fn bounds(field: &Field<'_>) -> Bounds {
+    let mut bounds = Bounds {
+        body: 10 << 20,
+        answer: 16 << 20,
+        headers: 32 << 10,
+        depth: 64,
+        streams: 20_000,
+        children: 256,
+    };
+    let Some(mut fields) = field.fields() else {
+        return bounds;
+    };
+    let mut size = |key: &'static str, bound: &mut usize| {
+        let field = fields.optional(key);
+        if let Some(size) = field.size() {
+            match usize::try_from(size.value) {
+                Ok(size) if (1024..=1 << 30).contains(&size) => *bound = size,
+                Ok(_) | Err(_) => field.report("a bound is from 1KiB to 1GiB", None),
+            }
+        }
+    };
+    size("body", &mut bounds.body);
+    size("answer", &mut bounds.answer);
+    size("headers", &mut bounds.headers);
+    bounds.depth = fields
+        .optional("depth")
+        .number(8..=200)
+        .map_or(bounds.depth, Located::into_value);
+    bounds.streams = fields
+        .optional("streams")
+        .number(1..=1_000_000)
+        .map_or(bounds.streams, Located::into_value);
+    bounds.children = fields
+        .optional("children")
+        .number(1..=100_000)
+        .map_or(bounds.children, Located::into_value);
+    fields.finish();
+    bounds
+}
+
+/// Where calls are recorded; `None` means `calls.jsonl` in the state directory.
+fn audit(field: &Field<'_>) -> Option<To> {
+    let mut fields = field.fields()?;
+    let to = fields
+        .optional("to")
+        .choice(&[("stdout", ())])
+        .map(|_| To::Stdout);
+    for key in ["dir", "mode", "arguments", "redact"] {
+        let field = fields.optional(key);
+        if field.is_written() {
+            field.report(
+                "the audit log is not available in this version",
+                Some("without it, calls are lines in `<state>/calls.jsonl`"),
+            );
+        }
+    }
+    fields.finish();
+    to
+}
+
+fn telemetry(field: &Field<'_>) -> Option<String> {
+    let mut fields = field.fields()?;
+    let log = fields.optional("log").parsed(|text| {
+        if crate::telemetry::is_filter(text) {
+            return Ok(text.to_owned());
+        }
+        let known = ["error", "warn", "info", "debug", "trace", "off"];
+        Err(
+            Wrong::new(format!("`{}` is not a log level", scalar::shown(text)))
+                .hint(scalar::suggestion(text, &known)),
+        )
+    });
+    let otlp = fields.optional("otlp");
+    if otlp.is_written() {
+        otlp.report("sending traces is not available in this version", None);
+    }
+    fields.finish();
+    log.map(Located::into_value)
+}

@@ -1,0 +1,67 @@
+//! Stopping: asked once, everything ends cleanly; asked twice, at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy::Generation;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use upstream::stdio::guard::Guard;
+
+/// How often a drain looks whether calls are still running.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Processes get this long beyond the grace.
+const CHILDREN_WITHIN: Duration = Duration::from_secs(8);
+
+/// The two signals that mean stop.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen for them.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next of them.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ends everything in its order: no new work, running calls, processes, the record.
+pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Duration) {
+    current.health.begin_drain();
+    let running = || current.account.metrics().running.get();
+    if running() > 0 {
+        tracing::info!(calls = running(), ?grace, "waiting for running calls");
+    }
+    let patience = Instant::now() + grace;
+    while running() > 0 && Instant::now() < patience {
+        tokio::time::sleep(GLANCE).await;
+    }
+    if running() > 0 {
+        tracing::warn!(calls = running(), "calls were cut at the end of the grace");
+    }
+    if tokio::time::timeout(CHILDREN_WITHIN, current.upstreams.stop())
+        .await
+        .is_err()
+    {
+        tracing::warn!("processes did not end and are killed");
+    }
+    guard.stop();
+    current.account.log().close();
+}
