@@ -4,10 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use prometheus::IntCounter;
 
 use crate::record::Record;
 
@@ -32,11 +33,10 @@ pub struct Log {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    lost: AtomicU64,
+    lost: IntCounter,
 }
 
 #[derive(Default)]
@@ -46,16 +46,20 @@ struct State {
 }
 
 impl Log {
-    /// Opens the log and starts its writer.
+    /// Opens the log and starts its writer. `lost` counts records that found no place or could not be written.
     ///
     /// # Errors
     /// When the file cannot be opened for appending.
-    pub fn open(to: &To) -> std::io::Result<Self> {
+    pub fn open(to: &To, lost: IntCounter) -> std::io::Result<Self> {
         let target: Box<dyn Write + Send> = match to {
             To::File(path) => Box::new(open(path)?),
             To::Stdout => Box::new(std::io::stdout()),
         };
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            lost,
+        });
         let writer = std::thread::Builder::new().name("calls".into()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.write(target)
@@ -71,7 +75,7 @@ impl Log {
         let mut state = self.shared.locked();
         if state.lines.len() > WAITING {
             drop(state);
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared.lost.inc();
             return;
         }
         let idle = state.lines.is_empty();
@@ -89,7 +93,7 @@ impl Log {
 
     /// Records that found no place or could not be written.
     pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.shared.lost.get()
     }
 
     /// Writes what waits and closes the log.
@@ -130,7 +134,7 @@ impl Shared {
                 Ok(()) => failing = false,
                 Err(error) => {
                     let lines = batch.iter().filter(|byte| **byte == b'\n').count();
-                    self.lost.fetch_add(lines as u64, Ordering::Relaxed);
+                    self.lost.inc_by(lines as u64);
                     if !failing {
                         tracing::error!(%error, lines, "calls could not be recorded");
                     }

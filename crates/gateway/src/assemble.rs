@@ -11,6 +11,7 @@ use std::time::Duration;
 use audit::{Log, To};
 use config::{KeyRing, Secret};
 use policy::Gate;
+use prometheus::IntCounter;
 use proxy::{Account, Generation, Health, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -43,11 +44,13 @@ pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
         .map_err(|error| format!("state: `{}` cannot be used: {error}", state.display()))?;
     let keys = keys(&plan.session, state)?;
     let calls = plan.calls.unwrap_or_else(|| To::File(state.join("calls.jsonl")));
-    let log = Log::open(&calls)
-        .map_err(|error| format!("calls cannot be recorded in `{}`: {error}", state.display()))?;
-
     let metrics = prometheus::Registry::new();
     let twice = |error: prometheus::Error| format!("metrics: {error}");
+    let lost =
+        IntCounter::new("causeway_records_lost_total", "Calls that could not be recorded.").map_err(twice)?;
+    metrics.register(Box::new(lost.clone())).map_err(twice)?;
+    let log = Log::open(&calls, lost)
+        .map_err(|error| format!("calls cannot be recorded in `{}`: {error}", state.display()))?;
     let account = Account::new(log, Arc::new(proxy::Metrics::new(&metrics).map_err(twice)?));
     let executable =
         std::env::current_exe().map_err(|error| format!("this executable cannot be found: {error}"))?;

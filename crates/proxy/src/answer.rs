@@ -19,7 +19,8 @@ pub(crate) struct Answer {
     /// The first thing that came back.
     pub(crate) first: First,
     stream: Option<Box<dyn MessageStream>>,
-    exchange: Exchange,
+    /// Absent when nothing was sent.
+    exchange: Option<Exchange>,
     request: Message,
     deadline: Deadline,
 }
@@ -46,6 +47,20 @@ pub(crate) struct Deadline {
 }
 
 impl Answer {
+    /// What was taken without asking anybody.
+    pub(crate) fn accepted(call: &Call) -> Self {
+        let upstream = &call.visit.upstream;
+        Self {
+            status: 202,
+            session: None,
+            first: First::Accepted,
+            stream: None,
+            exchange: None,
+            request: call.message.clone(),
+            deadline: Deadline::begin(&upstream.name, upstream.timeouts),
+        }
+    }
+
     pub(crate) async fn begin(
         exchange: Exchange,
         reply: Reply,
@@ -63,7 +78,7 @@ impl Answer {
             session: None,
             first,
             stream,
-            exchange,
+            exchange: Some(exchange),
             request: call.message.clone(),
             deadline,
         };
@@ -85,8 +100,11 @@ impl Answer {
             return Err(fault.of(&self.deadline.upstream).into());
         };
         let next = self.deadline.keep(stream.next()).await;
-        if next.is_err() && self.deadline.has_passed() {
-            self.exchange
+        if next.is_err()
+            && self.deadline.has_passed()
+            && let Some(exchange) = &mut self.exchange
+        {
+            exchange
                 .cancel(&self.request, "it took longer than allowed")
                 .await;
         }
@@ -114,10 +132,11 @@ impl Answer {
 
     /// A server that asks its client something hears that nobody is there to be asked.
     async fn refuse_question(&mut self, message: &Message) {
-        if let (Kind::Request, Some(id)) = (message.kind(), message.id()) {
+        if let (Kind::Request, Some(id), Some(exchange)) = (message.kind(), message.id(), &mut self.exchange)
+        {
             let words = "this client cannot be asked on this call";
             let refusal = Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None);
-            let _ = self.exchange.send(&refusal).await;
+            let _ = exchange.send(&refusal).await;
         }
     }
 }

@@ -43,6 +43,13 @@ impl Health {
         *self.draining.borrow()
     }
 
+    /// Waits until a drain begins.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives as long as we do.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+
     /// Seconds since the start.
     pub fn uptime(&self) -> u64 {
         self.started.elapsed().as_secs()

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use mcp::{Era, Kind};
+use mcp::{Era, Kind, Method};
 use upstream::handshake::agreed_revision;
-use upstream::{Conversation, Headers};
+use upstream::{Conversation, Headers, Session};
 
 use crate::answer::{Answer, Deadline, First};
 use crate::call::Call;
@@ -27,6 +27,9 @@ pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
 /// Carries one message from the client's door to a server, up to the first thing that comes back.
 async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
     let conversation = conversation(call)?;
+    if means_nothing_alone(call, &conversation) {
+        return Ok(Answer::accepted(call));
+    }
     // Admission comes before any connection, so that a call that may not pass costs nothing.
     let headers = admit(current, call)?;
     let upstream = &call.visit.upstream;
@@ -66,6 +69,22 @@ fn conversation(call: &Call) -> Result<Conversation, Failure> {
     }
 }
 
+/// Without a session of the client's own there is no handshake to finish, no call of an earlier
+/// request to cancel, and no question that an answer could answer.
+fn means_nothing_alone(call: &Call, conversation: &Conversation) -> bool {
+    matches!(conversation, Conversation::Shared)
+        && match (call.message.kind(), call.message.method()) {
+            (Kind::Result | Kind::Error, _) => true,
+            (Kind::Notification, Some(method)) => matches!(
+                method,
+                Method::NotificationsInitialized
+                    | Method::NotificationsCancelled
+                    | Method::NotificationsRootsListChanged
+            ),
+            _ => false,
+        }
+}
+
 /// The headers that go to the upstream with this call.
 fn admit(current: &Generation, call: &Call) -> Result<Headers, Failure> {
     let injected = match current.injection(&call.visit.upstream.name) {
@@ -95,10 +114,20 @@ async fn begin_session(
     let First::Answer(agreement) = &answer.first else {
         return Ok(());
     };
+    let Some(revision) = agreed_revision(agreement) else {
+        return Ok(());
+    };
     if call.visit.route.sessions == Sessions::Off {
+        // Nobody will ever name it again.
+        let headers = admit(current, call)?;
+        let session = Session {
+            id: upstream_session,
+            revision,
+        };
+        call.visit.upstream.end(&session, &headers).await;
         return Ok(());
     }
-    if let Some(revision) = agreed_revision(agreement) {
+    {
         answer.session = Some(current.sessions.begin(
             &call.visit,
             &call.principal,

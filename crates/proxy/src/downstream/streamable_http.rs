@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use audit::Outcome;
 use bytes::{BufMut, Bytes, BytesMut};
-use mcp::{Body, Decision, Era, Id, Kind, Message, ParseError, Refusal, Revision, code, era, header};
+use mcp::{
+    Body, Decision, Era, Id, Kind, Message, Method, ParseError, Refusal, Revision, code, era, header, meta,
+};
 use tokio::time::Instant;
 
 use super::body;
@@ -345,8 +347,15 @@ async fn stream(
         call.entry.told(message.bytes().len());
         told = door.event(&message).await;
     }
+    // A subscription has no end of its own; at a drain it is ended in its own words.
+    let lasting = call.message.method() == Some(&Method::SubscriptionsListen);
     while told.is_ok() {
-        let message = match step(door, &mut answer).await {
+        let next = tokio::select! {
+            biased;
+            next = step(door, &mut answer) => next,
+            () = current.health.drained(), if lasting => Ok(Ok(subscription_end(&call.message))),
+        };
+        let message = match next {
             Ok(Ok(message)) => message,
             Ok(Err(failure)) => {
                 let id = call.message.id().cloned();
@@ -364,6 +373,19 @@ async fn stream(
     }
     depart(current, call, answer);
     Err(Gone)
+}
+
+/// The result that ends a subscription (2026-07-28 basic/utilities/subscriptions).
+fn subscription_end(request: &Message) -> Message {
+    let Some(id) = request.id() else {
+        return request.clone();
+    };
+    let result = format!(
+        r#"{{"resultType":"complete","_meta":{{"{}":{}}}}}"#,
+        meta::SUBSCRIPTION_ID,
+        id.raw()
+    );
+    Message::result_reply(id, &result)
 }
 
 /// The next message, while the client is kept company.
