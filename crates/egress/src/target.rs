@@ -37,6 +37,9 @@ impl Target {
     /// # Errors
     /// In the operator's words, when the text is not a URL we can call.
     pub fn parse(url: &str) -> Result<Self, String> {
+        if !url.contains("://") {
+            return Err(format!("`{url}` has no scheme; did you mean `https://{url}`?"));
+        }
         let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
@@ -46,7 +49,7 @@ impl Target {
                     "`{other}://` is not a scheme we speak; use http or https"
                 ));
             }
-            None => return Err(format!("`{url}` has no scheme; did you mean `https://{url}`?")),
+            None => return Err(format!("`{url}` is not a URL")),
         };
         let authority = uri.authority().ok_or_else(|| format!("`{url}` names no host"))?;
         if authority.as_str().contains('@') {
@@ -216,7 +219,7 @@ mod tests {
             ("htp://x/", "not a scheme we speak"),
             ("docs.example.com/mcp", "has no scheme"),
             ("http://user:secret@host/", "may not carry a user"),
-            ("http://", "is not a URL"),
+            ("http:///path", "is not a URL"),
         ] {
             let error = Target::parse(url).unwrap_err();
             assert!(error.contains(words), "{url}: {error}");
