@@ -5,28 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::v1::Connector;
+use http::header::AsHeaderName;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::{ErrorSource, ErrorType};
 
 use crate::error::{Error, Reason};
+use crate::gather::Gather;
+use crate::pool::Pool;
 use crate::target::Target;
 use crate::tls;
 
-/// Idle connections kept for all servers together.
-const POOLED: usize = 1024;
-
-/// Node and uvicorn close an idle connection after 5 s; ours must be the shorter patience, or a
-/// request would race the server's close.
-const POOLED_FOR: Duration = Duration::from_secs(4);
-
 /// The pooled client. Cheap to share; connections belong to the runtime that made them.
 pub struct Client {
-    connector: Connector,
+    connector: TransportConnector,
+    pool: Arc<Pool>,
 }
 
 /// How long each step may take. The whole exchange is bounded by its caller.
@@ -34,8 +30,9 @@ pub struct Client {
 pub struct Deadlines {
     /// Name, connection and TLS handshake, for all addresses of the server together.
     pub connect: Duration,
-    /// Silence of the server, before its answer and between two pieces of it.
-    pub silence: Duration,
+    /// Silence of the server, before its answer and between two pieces of it; `None` where the caller
+    /// has a deadline of its own around the whole exchange.
+    pub silence: Option<Duration>,
     /// A server that does not read our request.
     pub write: Duration,
 }
@@ -45,7 +42,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
-            silence: Duration::from_secs(300),
+            silence: Some(Duration::from_secs(300)),
             write: Duration::from_secs(30),
         }
     }
@@ -69,13 +66,12 @@ pub struct Request<'a> {
 /// An answer whose head has arrived. Its body is read piece by piece; dropping it before the end
 /// closes the connection, which is how a server learns that nobody waits any more.
 pub struct Response {
-    client: Arc<Client>,
+    pool: Arc<Pool>,
     server: String,
-    peer: HttpPeer,
+    key: u64,
     session: Option<HttpSession>,
     status: StatusCode,
-    headers: HeaderMap,
-    silence: Duration,
+    silence: Option<Duration>,
 }
 
 impl Client {
@@ -86,10 +82,12 @@ impl Client {
     /// When that file cannot be written.
     pub fn new(state: &Path, bundle: Option<&Path>) -> std::io::Result<Arc<Self>> {
         let roots = tls::write_roots(state, bundle)?;
-        let mut options = ConnectorOptions::new(POOLED);
+        // The engine's pool stays empty; ours is in front of it.
+        let mut options = ConnectorOptions::new(1);
         options.ca_file = Some(roots.to_string_lossy().into_owned());
         Ok(Arc::new(Self {
-            connector: Connector::new(Some(options)),
+            connector: TransportConnector::new(Some(options)),
+            pool: Arc::default(),
         }))
     }
 
@@ -97,45 +95,44 @@ impl Client {
     ///
     /// # Errors
     /// See [`Reason`]; [`Error::sent`] tells whether the server may have seen the request.
-    pub async fn send(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        deadlines: Deadlines,
-    ) -> Result<Response, Error> {
-        let (mut session, peer, reused) = self.connect(request.target, deadlines.connect).await?;
-        match self.exchange(&mut session, &request, deadlines).await {
-            Ok(()) => Ok(self.answered(session, peer, &request, deadlines)),
-            Err(error) if reused && went_stale(&error) && (request.repeatable || !error.sent) => {
-                drop(session);
-                let (mut session, peer) = self
-                    .connect_anew(request.target, &peer, deadlines.connect)
-                    .await?;
-                self.exchange(&mut session, &request, deadlines).await?;
-                Ok(self.answered(session, peer, &request, deadlines))
+    pub async fn send(&self, request: Request<'_>, deadlines: Deadlines) -> Result<Response, Error> {
+        let target = request.target;
+        let peers = target.peers(deadlines.connect).await?;
+        if let Some((key, mut session)) = self.pooled(&peers) {
+            match self.exchange(&mut session, &request, deadlines).await {
+                Err(error) if went_stale(&error) && (request.repeatable || !error.sent) => {
+                    self.pool.clear(key)
+                }
+                outcome => return outcome.map(|()| self.answered(session, key, &request, deadlines)),
             }
-            Err(error) => Err(error),
         }
+        let (key, mut session) = self.connect(target, &peers, deadlines.connect).await?;
+        self.exchange(&mut session, &request, deadlines).await?;
+        Ok(self.answered(session, key, &request, deadlines))
     }
 
-    /// A pooled connection if there is one, else a new one to the first address that accepts.
+    /// An idle connection to the address that answered last.
+    fn pooled(&self, peers: &[HttpPeer]) -> Option<(u64, HttpSession)> {
+        let peer = peers.first()?;
+        let key = peer.reuse_hash();
+        Some((key, HttpSession::new_with_options(self.pool.take(key)?, peer)))
+    }
+
+    /// A new connection to the first address that accepts one.
     async fn connect(
         &self,
         target: &Target,
+        peers: &[HttpPeer],
         within: Duration,
-    ) -> Result<(HttpSession, HttpPeer, bool), Error> {
-        let peers = target.peers(within).await?;
-        if let Some(first) = peers.first()
-            && let Some(session) = self.connector.reused_http_session(first).await
-        {
-            return Ok((session, first.clone(), true));
-        }
+    ) -> Result<(u64, HttpSession), Error> {
         let attempts = async {
             let mut last = None;
             for (index, peer) in peers.iter().enumerate() {
-                match self.connector.get_http_session(peer).await {
-                    Ok((session, reused)) => {
-                        target.prefer(&peers, index);
-                        return Ok((session, peer.clone(), reused));
+                match self.connector.new_stream(peer).await {
+                    Ok(connection) => {
+                        target.prefer(peers, index);
+                        let session = HttpSession::new_with_options(Gather::around(connection), peer);
+                        return Ok((peer.reuse_hash(), session));
                     }
                     Err(error) => last = Some(error),
                 }
@@ -146,25 +143,6 @@ impl Client {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(target.failed(connect_reason(error.as_deref(), within))),
             Err(_) => Err(target.failed(Reason::ConnectTimeout(within))),
-        }
-    }
-
-    /// A connection nobody used before, to an address that accepted one already.
-    async fn connect_anew(
-        &self,
-        target: &Target,
-        peer: &HttpPeer,
-        within: Duration,
-    ) -> Result<(HttpSession, HttpPeer), Error> {
-        loop {
-            let connecting = self.connector.get_http_session(peer);
-            match tokio::time::timeout(within, connecting).await {
-                Ok(Ok((session, false))) => return Ok((session, peer.clone())),
-                // The pool may hold more connections that the server has closed: drop them all.
-                Ok(Ok((stale, true))) => drop(stale),
-                Ok(Err(error)) => return Err(target.failed(connect_reason(Some(&error), within))),
-                Err(_) => return Err(target.failed(Reason::ConnectTimeout(within))),
-            }
         }
     }
 
@@ -181,11 +159,13 @@ impl Client {
             sent,
         };
         session.write_timeout = Some(deadlines.write);
-        session.read_timeout = Some(deadlines.silence);
+        session.read_timeout = deadlines.silence;
+        Gather::hold(session.stream(), !request.body.is_empty());
         session
             .write_request_header(Box::new(head))
             .await
             .map_err(|error| failed(error, false))?;
+        Gather::hold(session.stream(), false);
         if !request.body.is_empty() {
             session
                 .write_body(&request.body)
@@ -235,23 +215,19 @@ impl Client {
     }
 
     fn answered(
-        self: &Arc<Self>,
+        &self,
         session: HttpSession,
-        peer: HttpPeer,
+        key: u64,
         request: &Request<'_>,
         deadlines: Deadlines,
     ) -> Response {
-        let (status, headers) = match session.resp_header() {
-            Some(head) => (head.status, head.headers.clone()),
-            None => (StatusCode::BAD_GATEWAY, HeaderMap::new()),
-        };
+        let status = session.get_status().unwrap_or(StatusCode::BAD_GATEWAY);
         Response {
-            client: Arc::clone(self),
+            pool: Arc::clone(&self.pool),
             server: request.target.authority().to_owned(),
-            peer,
+            key,
             session: Some(session),
             status,
-            headers,
             silence: deadlines.silence,
         }
     }
@@ -263,9 +239,9 @@ impl Response {
         self.status
     }
 
-    /// Its headers.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    /// One of its headers; the first of several lines. None once the body was read to its end.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&HeaderValue> {
+        self.session.as_ref()?.resp_header()?.headers.get(name)
     }
 
     /// The next piece of the body; `None` at its end, when the connection goes back to the pool.
@@ -331,11 +307,10 @@ impl Response {
     }
 
     async fn release(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.client
-                .connector
-                .release_http_session(session, &self.peer, Some(POOLED_FOR))
-                .await;
+        if let Some(session) = self.session.take()
+            && let Some(connection) = session.reuse().await
+        {
+            self.pool.put(self.key, connection);
         }
     }
 }
@@ -357,7 +332,7 @@ fn connect_reason(error: Option<&pingora::Error>, within: Duration) -> Reason {
 
 fn exchange_reason(error: &pingora::Error, deadlines: Deadlines) -> Reason {
     match error.etype() {
-        ErrorType::ReadTimedout => Reason::Silent(deadlines.silence),
+        ErrorType::ReadTimedout => Reason::Silent(deadlines.silence.unwrap_or_default()),
         ErrorType::WriteTimedout => Reason::Stalled(deadlines.write),
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Reason::Closed,
         ErrorType::InvalidHTTPHeader if matches!(error.esource(), ErrorSource::Internal) => {

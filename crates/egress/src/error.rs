@@ -42,20 +42,24 @@ pub enum Reason {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = &self.server;
-        match &self.reason {
-            Reason::Unresolved(why) => write!(f, "{server} has no address ({why})"),
-            Reason::Refused => write!(f, "{server} refuses connections"),
-            Reason::ConnectTimeout(after) => {
-                write!(f, "{server} did not accept a connection within {after:?}")
-            }
-            Reason::Tls(why) => write!(f, "no TLS connection to {server}: {why}"),
-            Reason::Silent(after) => write!(f, "{server} sent nothing for {after:?}"),
-            Reason::Stalled(after) => write!(f, "{server} stopped reading for {after:?}"),
-            Reason::Closed => write!(f, "{server} closed the connection before its answer was complete"),
-            Reason::Garbage(why) => write!(f, "{server} answered with something that is not HTTP ({why})"),
-            Reason::TooLong(bound) => write!(f, "the answer of {server} is longer than {bound} bytes"),
-            Reason::Inexpressible(why) => write!(f, "the request to {server} cannot be sent: {why}"),
+        write!(f, "{}: {}", self.server, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    /// Without the server's address: for readers who may not know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Unresolved(_) => f.write_str("its name has no address"),
+            Reason::Refused => f.write_str("it refuses connections"),
+            Reason::ConnectTimeout(after) => write!(f, "it did not accept a connection within {after:?}"),
+            Reason::Tls(why) => write!(f, "no TLS connection: {why}"),
+            Reason::Silent(after) => write!(f, "it sent nothing for {after:?}"),
+            Reason::Stalled(after) => write!(f, "it stopped reading for {after:?}"),
+            Reason::Closed => f.write_str("it closed the connection before its answer was complete"),
+            Reason::Garbage(why) => write!(f, "it answered with something that is not HTTP ({why})"),
+            Reason::TooLong(bound) => write!(f, "its answer is longer than {bound} bytes"),
+            Reason::Inexpressible(why) => write!(f, "the request cannot be sent: {why}"),
         }
     }
 }

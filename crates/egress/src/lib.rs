@@ -10,6 +10,8 @@
 
 mod client;
 mod error;
+mod gather;
+mod pool;
 pub mod target;
 mod tls;
 

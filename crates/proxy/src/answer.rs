@@ -10,6 +10,9 @@ use upstream::{Exchange, Fault, MessageStream, Messages, Reply, Timeouts};
 use crate::call::Call;
 use crate::failure::Failure;
 
+/// A server that does not take the refusal of its question in this time is left with it.
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
+
 /// An answer that has begun.
 pub(crate) struct Answer {
     /// The HTTP status it deserves.
@@ -136,7 +139,7 @@ impl Answer {
         {
             let words = "this client cannot be asked on this call";
             let refusal = Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None);
-            let _ = exchange.send(&refusal).await;
+            let _ = tokio::time::timeout(REFUSED_WITHIN, exchange.send(&refusal)).await;
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Call {
     /// Whether it is a legacy `initialize`.
     pub(crate) handshake: bool,
     /// The session it belongs to.
-    pub(crate) session: Option<Claims>,
+    pub(crate) session: Option<Arc<Claims>>,
     pub(crate) principal: Principal,
     /// Its place in the record; whatever becomes of the call, this is closed.
     pub(crate) entry: Entry,

@@ -7,7 +7,7 @@
 mod token;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::KeyRing;
@@ -23,12 +23,23 @@ pub(crate) use token::Claims;
 /// forgotten, whose tokens then work again until they do.
 const ENDED: usize = 100_000;
 
+/// Tokens remembered as opened; beyond it all are forgotten and opened anew as they come.
+const OPENED: usize = 16_384;
+
 /// Begins, recognizes and ends sessions.
 pub struct Sessions {
     keys: KeyRing,
     lifetime: Duration,
     owner: String,
     ended: Mutex<HashMap<token::Id, u64>>,
+    opened: Mutex<HashMap<Box<str>, Opened>>,
+}
+
+/// A token that was opened before, and what it was opened for. Clients send the same one with every
+/// request, and opening it again would cost more than the rest of finding their session.
+struct Opened {
+    binding: Vec<u8>,
+    claims: Arc<Claims>,
 }
 
 impl Sessions {
@@ -39,7 +50,8 @@ impl Sessions {
             keys,
             lifetime,
             owner,
-            ended: Mutex::new(HashMap::new()),
+            ended: Mutex::default(),
+            opened: Mutex::default(),
         }
     }
 
@@ -64,12 +76,38 @@ impl Sessions {
 
     /// The session behind an id. One that is tampered with, expired, ended, another principal's or
     /// another route's does not exist, and nobody can tell which.
-    pub(crate) fn recognize(&self, visit: &Visit, principal: &Principal, text: &str) -> Option<Claims> {
-        let claims = token::open(&self.keys, &binding(visit), text)?;
+    pub(crate) fn recognize(&self, visit: &Visit, principal: &Principal, text: &str) -> Option<Arc<Claims>> {
+        let claims = self.open(&binding(visit), text)?;
         let lives = claims.expires > seconds(SystemTime::now())
             && claims.principal == principal.binding()
             && !self.locked().contains_key(&claims.id);
         lives.then_some(claims)
+    }
+
+    fn open(&self, binding: &[u8], text: &str) -> Option<Arc<Claims>> {
+        let opened = || {
+            self.opened
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        if let Some(known) = opened().get(text)
+            && known.binding == binding
+        {
+            return Some(Arc::clone(&known.claims));
+        }
+        let claims = Arc::new(token::open(&self.keys, binding, text)?);
+        let mut opened = opened();
+        if opened.len() >= OPENED {
+            opened.clear();
+        }
+        opened.insert(
+            text.into(),
+            Opened {
+                binding: binding.to_vec(),
+                claims: Arc::clone(&claims),
+            },
+        );
+        Some(claims)
     }
 
     /// The client ends its session.

@@ -175,7 +175,6 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
             let bounds = streamable_http::Bounds {
                 answer: resources.answer,
                 limits: resources.limits,
-                silence: timeouts.silence,
             };
             Box::new(StreamableHttp::new(
                 name.clone(),

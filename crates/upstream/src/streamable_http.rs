@@ -61,8 +61,6 @@ pub struct Bounds {
     pub answer: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
-    /// The longest silence; the caller's own deadline usually ends the wait earlier.
-    pub silence: Duration,
 }
 
 impl StreamableHttp {
@@ -332,8 +330,7 @@ impl Server {
             return Ok(response);
         }
         let location = response
-            .headers()
-            .get(header::LOCATION)
+            .header(header::LOCATION)
             .and_then(|location| location.to_str().ok());
         let target = location
             .ok_or_else(|| "it redirects to nowhere".to_owned())
@@ -354,8 +351,9 @@ impl Server {
     }
 
     fn deadlines(&self) -> Deadlines {
+        // Every exchange is awaited within its caller's deadline.
         Deadlines {
-            silence: self.bounds.silence,
+            silence: None,
             ..Deadlines::default()
         }
     }
@@ -364,15 +362,18 @@ impl Server {
         fault.of(&self.name)
     }
 
+    /// The operator's log names the address; clients are only told what happened there.
     fn failed(&self, error: egress::Error) -> Error {
-        let fault = match error.reason {
+        tracing::debug!(upstream = %self.name, %error, "an exchange failed");
+        let reason = error.reason;
+        let fault = match reason {
             Reason::Unresolved(_) | Reason::Refused | Reason::ConnectTimeout(_) | Reason::Tls(_) => {
-                Fault::Unreachable(error.to_string())
+                Fault::Unreachable(reason.to_string())
             }
             Reason::Silent(after) | Reason::Stalled(after) => Fault::Silent(after),
             Reason::TooLong(bound) => Fault::TooLong(bound),
             Reason::Closed | Reason::Garbage(_) | Reason::Inexpressible(_) => {
-                Fault::Broken(error.to_string())
+                Fault::Broken(reason.to_string())
             }
         };
         fault.of(&self.name)

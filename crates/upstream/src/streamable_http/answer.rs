@@ -40,7 +40,7 @@ pub(super) async fn read(
     let server = wire.server;
     let status = response.status().as_u16();
     let fails = |fault| Err(server.fails(fault));
-    if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
+    if let Some(encoding) = response.header(header::CONTENT_ENCODING)
         && encoding != "identity"
     {
         return fails(Fault::Broken(
@@ -55,8 +55,7 @@ pub(super) async fn read(
         _ => return refusal(server, response, asked).await,
     }
     let session = response
-        .headers()
-        .get(&SESSION_ID)
+        .header(SESSION_ID)
         .and_then(|id| id.to_str().ok())
         .map(Into::into);
     let expects_answer = asked.kind() == Kind::Request;
@@ -91,13 +90,12 @@ pub(super) async fn read(
         )),
         Content::Events | Content::Other => {
             let kind = response
-                .headers()
-                .get(header::CONTENT_TYPE)
+                .header(header::CONTENT_TYPE)
                 .and_then(|kind| kind.to_str().ok());
             let kind = kind.map_or("no content type".to_owned(), |kind| {
                 format!("`{}`", kind.escape_debug())
             });
-            fails(Fault::Misjudged(format!(
+            fails(Fault::Broken(format!(
                 "it answers with {kind} instead of a message"
             )))
         }
@@ -121,8 +119,7 @@ pub(super) async fn last(messages: Messages) -> Result<Option<Message>, Error> {
 /// Seconds the server asks us to wait, when it says so in seconds.
 pub(super) fn retry_after(response: &Response) -> Option<u64> {
     response
-        .headers()
-        .get(header::RETRY_AFTER)?
+        .header(header::RETRY_AFTER)?
         .to_str()
         .ok()?
         .trim()
@@ -221,8 +218,7 @@ enum Content {
 
 fn content_type(response: &Response) -> Content {
     let kind = response
-        .headers()
-        .get(header::CONTENT_TYPE)
+        .header(header::CONTENT_TYPE)
         .map_or(&b""[..], HeaderValue::as_bytes);
     let kind = kind
         .split(|byte| *byte == b';')
@@ -390,7 +386,7 @@ impl MessageStream for Events {
                     self.response = Some(resumed);
                 }
                 Err(error) => {
-                    return Err(Fault::Broken(error.to_string()).of(&self.server.name));
+                    return Err(self.server.failed(error));
                 }
             }
         }
