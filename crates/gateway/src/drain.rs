@@ -12,6 +12,9 @@ use upstream::stdio::guard::Guard;
 /// How often a drain looks whether calls are still running.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// Clients of calls that are cut are told so within this.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
+
 /// Processes get this long beyond the grace.
 const CHILDREN_WITHIN: Duration = Duration::from_secs(8);
 
@@ -54,7 +57,12 @@ pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Durat
         tokio::time::sleep(GLANCE).await;
     }
     if running() > 0 {
-        tracing::warn!(calls = running(), "calls were cut at the end of the grace");
+        tracing::warn!(calls = running(), "calls are cut at the end of the grace");
+        current.health.cut();
+        let told = Instant::now() + TOLD_WITHIN;
+        while running() > 0 && Instant::now() < told {
+            tokio::time::sleep(GLANCE).await;
+        }
     }
     if tokio::time::timeout(CHILDREN_WITHIN, current.upstreams.stop())
         .await

@@ -21,7 +21,7 @@ use crate::downstream::reply::{Door, Extra, Gone};
 use crate::downstream::streamable_http::{post, refuse, refuse_post};
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::{Found, Parameters, Route};
+use crate::route::{Found, Parameters, Route, Sessions};
 use crate::trace::TraceId;
 
 /// From the first wait for a request to the end of its head: the engine bounds only each read.
@@ -89,14 +89,17 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         return Ok(door.is_reusable());
     }
     let host = single(&headers, header::HOST).or(uri.authority().map(|authority| authority.as_str()));
-    let gate = body::check_head(&method, uri.path(), &headers, current.bounds.headers).and_then(|()| {
-        let page = match headers.get_all(header::ORIGIN).iter().count() {
-            0 => None,
-            1 => Some(single(&headers, header::ORIGIN).unwrap_or_default()),
-            _ => Some(""),
-        };
-        current.gate.judge(host, page).map_err(Failure::Denied)
-    });
+    let twofold = body::frames_twice(door.http());
+    let gate = body::check_head(&method, uri.path(), &headers, current.bounds.headers)
+        .and(twofold)
+        .and_then(|()| {
+            let page = match headers.get_all(header::ORIGIN).iter().count() {
+                0 => None,
+                1 => Some(single(&headers, header::ORIGIN).unwrap_or_default()),
+                _ => Some(""),
+            };
+            current.gate.judge(host, page).map_err(Failure::Denied)
+        });
     if let Err(failure) = gate {
         door.close();
         let entry = current.account.open_unrouted(began, source, None);
@@ -106,7 +109,14 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
     door.open_to(origin);
     let Some((route, parameters)) = current.routes.find(host, uri.path(), uri.query()) else {
         let entry = current.account.open_unrouted(began, source, None);
-        refuse(&mut door, entry, &no_route(uri.path()), Era::Legacy, None).await?;
+        refuse(
+            &mut door,
+            entry,
+            &Failure::NoRoute("no route has this path".into()),
+            Era::Legacy,
+            None,
+        )
+        .await?;
         return Ok(door.is_reusable());
     };
     if method == Method::OPTIONS {
@@ -172,6 +182,8 @@ fn arrive(
 ) -> Result<Arrival, Failure> {
     let name = match route.choose(&parameters) {
         Found::One(name) => name,
+        // People look for the event stream under a path of its own.
+        Found::Unknown if parameters.get("server") == Some("notifications") => return Err(no_such_stream()),
         Found::Unknown => return Err(Failure::UnknownServer),
         Found::Several(names) => {
             let base = current.public_url.clone().unwrap_or_else(|| {
@@ -203,6 +215,9 @@ async fn delete(current: &Arc<Generation>, visit: Visit, door: &mut Door<'_>) ->
         .is_some_and(|revision| revision.era() == Era::Modern);
     if modern {
         return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Modern, None).await;
+    }
+    if visit.route.sessions == Sessions::Off {
+        return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Legacy, None).await;
     }
     let Some(id) = single(&visit.headers, "mcp-session-id") else {
         return refuse(door, entry, &Failure::SessionMissing, Era::Legacy, None).await;
@@ -251,14 +266,9 @@ async fn preflight(door: &mut Door<'_>, headers: &HeaderMap) -> Result<(), Gone>
     door.empty(204, Extra::default(), &more).await
 }
 
-fn no_route(path: &str) -> Failure {
-    // People look for the event stream under a path of its own.
-    let hint = if path.ends_with("/notifications") || path.ends_with("/notifications/") {
-        "there is no such path; messages of the server come on `GET` of the endpoint itself, for instance `GET /mcp`"
-    } else {
-        "no route has this path"
-    };
-    Failure::NoRoute(hint.into())
+fn no_such_stream() -> Failure {
+    let hint = "messages of the server come on `GET` of the endpoint itself, for instance `GET /mcp`";
+    Failure::NoRoute(format!("there is no such path; {hint}"))
 }
 
 fn is_busy(current: &Generation) -> bool {

@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     NotAcceptable,
     /// More is going on than `bounds.streams`, or the gateway is stopping.
     Busy(&'static str),
+    /// The gateway is stopping, and the call did not finish in time.
+    Stopping,
     /// The body is no message.
     Unreadable(mcp::ParseError),
     /// The protocol refuses it.
@@ -107,6 +109,14 @@ impl Failure {
             Self::Busy(why) => Verdict {
                 retry_after: Some(1),
                 ..refused(503, (*why).into())
+            },
+            Self::Stopping => Verdict {
+                code: code::INTERNAL_ERROR,
+                outcome: Outcome::Cancelled,
+                ..refused(
+                    503,
+                    "the gateway stopped before the call was finished; its effects may have happened".into(),
+                )
             },
             Self::Unreadable(error) => Verdict {
                 code: error.code(),

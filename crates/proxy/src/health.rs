@@ -3,12 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 /// What health endpoints tell, and what a drain changes.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
     ready: AtomicBool,
     draining: tokio::sync::watch::Sender<bool>,
+    cut: CancellationToken,
 }
 
 impl Default for Health {
@@ -17,6 +20,7 @@ impl Default for Health {
             started: Instant::now(),
             ready: AtomicBool::new(false),
             draining: tokio::sync::watch::Sender::new(false),
+            cut: CancellationToken::new(),
         }
     }
 }
@@ -31,6 +35,16 @@ impl Health {
     pub fn begin_drain(&self) {
         self.ready.store(false, Ordering::Relaxed);
         self.draining.send_replace(true);
+    }
+
+    /// The grace is over: calls that still run are answered that they were cut.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Waits for the end of the grace.
+    pub(crate) async fn is_cut(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Whether new work may come.

@@ -1,3 +1,5 @@
+//! Templates, as users write them.
+
 use std::cell::Cell;
 use std::io;
 

@@ -58,6 +58,30 @@ pub(crate) fn check_head(
     Ok(())
 }
 
+/// Refuses a head with both `Content-Length` and `Transfer-Encoding`. The engine obeys the second and
+/// removes the first, so only the bytes of the head still tell.
+pub(crate) fn frames_twice(http: &ServerSession) -> Result<(), Failure> {
+    let Some(session) = http.as_http1() else {
+        return Ok(());
+    };
+    if http.get_header(TRANSFER_ENCODING).is_none() {
+        return Ok(());
+    }
+    let head = session.get_headers_raw_bytes();
+    let names = head
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b':').next());
+    let lengths = names
+        .filter(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
+        .count();
+    if lengths > 0 {
+        return Err(Failure::Framing(
+            "`Content-Length` and `Transfer-Encoding` must not come together",
+        ));
+    }
+    Ok(())
+}
+
 /// Refuses a body that is no JSON by what its head says.
 pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
     if headers

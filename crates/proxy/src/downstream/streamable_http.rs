@@ -105,6 +105,19 @@ pub(crate) async fn refuse(
     door.json(verdict.status, message.bytes().clone(), extra).await
 }
 
+/// Tells a client that its call did not finish within the grace of a stop.
+async fn cut(door: &mut Door<'_>, id: Option<&Id>) -> Result<(), Gone> {
+    let verdict = Failure::Stopping.verdict(Era::Legacy);
+    let message = verdict.message(id);
+    if door.is_streaming() {
+        door.event(&message).await?;
+        return door.end_events().await;
+    }
+    door.close();
+    door.json(verdict.status, message.bytes().clone(), Extra::default())
+        .await
+}
+
 /// Serves one message.
 async fn one(
     current: &Arc<Generation>,
@@ -131,6 +144,11 @@ async fn one(
             () = door.gone() => {
                 leave(current, era, work);
                 return Err(Gone);
+            }
+            () = current.health.is_cut() => {
+                // Its entry goes with the call, and says that it was cancelled.
+                drop(work);
+                return cut(door, message.id()).await;
             }
             () = tokio::time::sleep_until(sign_of_life), if takes_events => {
                 let told = if door.is_streaming() { door.heartbeat().await } else { door.begin_events(Extra::default()).await };
@@ -285,6 +303,10 @@ async fn tell(
         biased;
         last = answer.last() => Some(last),
         () = door.gone() => None,
+        () = current.health.is_cut() => {
+            drop(call.entry);
+            return cut(door, call.message.id()).await;
+        }
     };
     let message = match last {
         Some(Ok(Some(message))) => message,
@@ -354,6 +376,10 @@ async fn stream(
             biased;
             next = step(door, &mut answer) => next,
             () = current.health.drained(), if lasting => Ok(Ok(subscription_end(&call.message))),
+            () = current.health.is_cut() => {
+                drop(call.entry);
+                return cut(door, call.message.id()).await;
+            }
         };
         let message = match next {
             Ok(Ok(message)) => message,

@@ -107,10 +107,28 @@ pub fn keep(orders: impl BufRead) {
         let _ = kill_process_group(*group, Signal::TERM);
     }
     let asked = std::time::Instant::now();
-    while asked.elapsed() < PATIENCE && groups.iter().any(|group| test_kill_process_group(*group).is_ok()) {
+    while asked.elapsed() < PATIENCE && groups.iter().any(|group| lives(*group)) {
         std::thread::sleep(Duration::from_millis(20));
     }
     for group in groups {
         let _ = kill_process_group(group, Signal::KILL);
     }
+}
+
+/// Whether anything of a group still runs. What has ended and waits for its parent to notice does
+/// not; where the system does not tell, it is taken for running.
+fn lives(group: Pid) -> bool {
+    if test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return true;
+    };
+    let group = group.as_raw_nonzero().to_string();
+    processes.flatten().any(|process| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        // `pid (name) state parent group …`, and a name may hold anything.
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        fields.next().is_some_and(|state| state != "Z") && fields.nth(1) == Some(&group)
+    })
 }
