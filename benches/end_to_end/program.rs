@@ -1,0 +1,129 @@
+//! A program we started: what it and its children use, and its end with us.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, ChildStdout, Command};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Outcome;
+
+pub(crate) struct Program {
+    child: Child,
+}
+
+/// CPU used so far by each thread of a program and its children.
+pub(crate) struct Cpu(BTreeMap<u32, Duration>);
+
+impl Cpu {
+    /// A thread that ended in between is left out, which no worker thread does.
+    pub(crate) fn since(&self, before: &Cpu) -> Duration {
+        let used = |(thread, now): (&u32, &Duration)| {
+            now.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
+        };
+        self.0.iter().map(used).sum()
+    }
+}
+
+impl Program {
+    pub(crate) fn start(mut command: Command) -> Outcome<Self> {
+        Ok(Self {
+            child: command.spawn()?,
+        })
+    }
+
+    pub(crate) fn stdout(&mut self) -> Outcome<ChildStdout> {
+        Ok(self
+            .child
+            .stdout
+            .take()
+            .ok_or("its standard output was not asked for, or taken before")?)
+    }
+
+    /// User and system time together. The kernel's `schedstat` is the clock behind `utime` and `stime` of `stat`,
+    /// in nanoseconds rather than in ticks of ten milliseconds.
+    pub(crate) fn cpu(&self) -> Outcome<Cpu> {
+        let mut threads = BTreeMap::new();
+        for process in self.family()? {
+            let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
+                continue;
+            };
+            for task in tasks.flatten() {
+                let Ok(times) = fs::read_to_string(task.path().join("schedstat")) else {
+                    continue;
+                };
+                let nanoseconds = times.split_ascii_whitespace().next().unwrap_or("0").parse()?;
+                let thread = task.file_name().to_string_lossy().parse()?;
+                threads.insert(thread, Duration::from_nanos(nanoseconds));
+            }
+        }
+        if threads.is_empty() {
+            return Err("this kernel tells no CPU times in /proc/PID/task/*/schedstat".into());
+        }
+        Ok(Cpu(threads))
+    }
+
+    /// Resident memory in KiB, pages shared with other processes counted in part: summing plain RSS would count what
+    /// workers share once for each of them.
+    pub(crate) fn memory(&self) -> Outcome<u64> {
+        let mut total = 0;
+        for process in self.family()? {
+            let Ok(text) = fs::read_to_string(format!("/proc/{process}/smaps_rollup")) else {
+                continue;
+            };
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("Pss:"))
+                .unwrap_or("0");
+            total += line.trim().trim_end_matches(" kB").parse::<u64>()?;
+        }
+        Ok(total)
+    }
+
+    /// The process and all that descend from it.
+    pub(crate) fn family(&self) -> Outcome<Vec<u32>> {
+        let mut parents = BTreeMap::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Ok(process) = entry.file_name().to_string_lossy().parse::<u32>() else {
+                continue;
+            };
+            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            // The name in parentheses may hold anything; the parent is the second word behind it.
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
+            parents.insert(process, parent.unwrap_or_default());
+        }
+        let mut family = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(&parent) = family.get(next) {
+            family.extend(
+                parents
+                    .iter()
+                    .filter(|&(_, of)| *of == parent)
+                    .map(|(&process, _)| process),
+            );
+            next += 1;
+        }
+        Ok(family)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Asked first: nginx killed at once would leave its workers behind.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(5) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,144 @@
+//! The cheapest server that still answers truly: one thread, bytes found rather than parsed, calls echoed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use memchr::memmem;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Outcome;
+use crate::program::Program;
+use crate::wire::{Letter, Wire};
+
+/// What every session of ours begins with: a call under another name did not keep its session.
+const SESSION: &str = "bench-";
+
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    /// Held for its end: dropping it ends the process.
+    _program: Program,
+}
+
+/// Starts this executable once more, as the upstream.
+pub(crate) fn start() -> Outcome<Upstream> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("upstream")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut program = Program::start(command)?;
+    let mut line = String::new();
+    BufReader::new(program.stdout()?).read_line(&mut line)?;
+    Ok(Upstream {
+        address: line.trim().parse()?,
+        _program: program,
+    })
+}
+
+/// Prints the address and serves until standard input ends, which it does with whoever started this.
+pub(crate) async fn serve() -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = ended.send(());
+    });
+    tokio::select! {
+        accepted = accept(listener) => accepted,
+        _ = end => Ok(()),
+    }
+}
+
+async fn accept(listener: TcpListener) -> Outcome<()> {
+    for number in 0_u64.. {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(converse(stream, number));
+    }
+    Ok(())
+}
+
+async fn converse(stream: TcpStream, number: u64) -> std::io::Result<()> {
+    let mut wire = Wire::new(stream)?;
+    let mut out = Vec::with_capacity(2048);
+    while let Some(letter) = wire.receive().await? {
+        out.clear();
+        answer(&letter, number, &mut out);
+        wire.send(&out).await?;
+    }
+    Ok(())
+}
+
+fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
+    let body = letter.body.as_slice();
+    match letter.start.as_str() {
+        "POST" => {}
+        "DELETE" => return write(out, "200 OK", "", &[]),
+        _ => return write(out, "405 Method Not Allowed", "Allow: POST, DELETE\r\n", &[]),
+    }
+    let Some(id) = after(body, br#""id":"#, b",}") else {
+        return write(out, "202 Accepted", "", &[]);
+    };
+    let method = after(body, br#""method":""#, b"\"").unwrap_or_default();
+    match method {
+        b"initialize" => {
+            let session = format!("Mcp-Session-Id: {SESSION}{number}\r\n");
+            let result = br#","result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"bench","version":"0"}}}"#;
+            write(out, "200 OK", &session, &[ANSWER, id, result]);
+        }
+        b"ping" => write(out, "200 OK", "", &[ANSWER, id, br#","result":{}}"#]),
+        b"tools/list" => {
+            let result = br#","result":{"tools":[{"name":"echo","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}}]}}"#;
+            write(out, "200 OK", "", &[ANSWER, id, result]);
+        }
+        b"tools/call"
+            if letter
+                .session
+                .as_ref()
+                .is_some_and(|session| session.starts_with(SESSION)) =>
+        {
+            let text = after(body, br#""text":""#, b"\"").unwrap_or_default();
+            let (before, behind) = (
+                br#","result":{"content":[{"type":"text","text":""#,
+                br#""}],"isError":false}}"#,
+            );
+            write(out, "200 OK", "", &[ANSWER, id, before, text, behind]);
+        }
+        b"tools/call" => {
+            let error = br#","error":{"code":-32001,"message":"Session not found"}}"#;
+            write(out, "404 Not Found", "", &[ANSWER, id, error]);
+        }
+        _ => {
+            let error = br#","error":{"code":-32601,"message":"Method not found"}}"#;
+            write(out, "200 OK", "", &[ANSWER, id, error]);
+        }
+    }
+}
+
+const ANSWER: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
+
+/// What stands between `key` and the first of `ends`.
+fn after<'a>(body: &'a [u8], key: &[u8], ends: &[u8]) -> Option<&'a [u8]> {
+    let rest = &body[memmem::find(body, key)? + key.len()..];
+    let end = rest.iter().position(|byte| ends.contains(byte))?;
+    Some(&rest[..end])
+}
+
+fn write(out: &mut Vec<u8>, status: &str, fields: &str, body: &[&[u8]]) {
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let media = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/json\r\n"
+    };
+    // Writing to a vector cannot fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 {status}\r\n{media}{fields}Content-Length: {length}\r\n\r\n"
+    );
+    for part in body {
+        out.extend_from_slice(part);
+    }
+}
