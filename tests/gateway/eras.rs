@@ -1,0 +1,318 @@
+//! Two eras on both sides: found by asking once, remembered, asked again when wrong; a mismatch is said in words.
+use harness::{Gate, Gateway, LEGACY, MODERN, Mood, Reply, Server, misbehave};
+use serde_json::json;
+
+#[tokio::test]
+async fn every_legacy_revision_is_served_in_its_own_words() {
+    let server = Server::start(Mood::Dual).await;
+    let gateway = Gateway::new().server("docs", &server).demo().start().await;
+
+    for revision in LEGACY {
+        let docs = gateway.client("/mcp/docs").legacy(revision).await;
+        let demo = gateway.client("/mcp/demo").legacy(revision).await;
+
+        assert_eq!(
+            docs.call("echo", json!({ "message": "hi" })).await["content"][0]["text"],
+            "hi",
+            "{revision}"
+        );
+        assert_eq!(
+            demo.call("echo", json!({ "text": "hi" })).await["content"][0]["text"],
+            "hi",
+            "{revision}"
+        );
+        let call = server.asked("tools/call").pop().unwrap();
+        assert_eq!(
+            call.headers.get("MCP-Protocol-Version"),
+            Some(revision),
+            "{call:?}"
+        );
+        assert!(
+            call.params().get("_meta").is_none(),
+            "nothing is added to a legacy message: {call:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_modern_era_is_served_over_http_and_stdio() {
+    let (modern, dual) = (Server::start(Mood::Modern).await, Server::start(Mood::Dual).await);
+    let gateway = Gateway::new()
+        .server("modern", &modern)
+        .server("dual", &dual)
+        .demo()
+        .upstream("child", misbehave(&["--era", "modern"]))
+        .start()
+        .await;
+
+    for (path, arguments) in [
+        ("/mcp/modern", json!({ "message": "hi" })),
+        ("/mcp/dual", json!({ "message": "hi" })),
+        ("/mcp/demo", json!({ "text": "hi" })),
+        ("/mcp/child", json!({ "message": "hi" })),
+    ] {
+        let client = gateway.client(path).modern();
+        let discovered = client.ask("server/discover", json!({})).await;
+        let result = client.call("echo", arguments).await;
+
+        assert_eq!(discovered.status, 200, "{path}: {discovered:?}");
+        assert_eq!(result["content"][0]["text"], "hi", "{path}");
+        assert_eq!(result["resultType"], "complete", "{path}");
+    }
+    for server in [&modern, &dual] {
+        let call = server.only("tools/call");
+        assert_eq!(call.headers.get("Mcp-Name"), Some("echo"), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_modern_client_of_a_legacy_server_is_told_so() {
+    let (plain, strict) = (
+        Server::start(Mood::Legacy("2025-06-18")).await,
+        Server::start(Mood::Sessionful("2025-06-18")).await,
+    );
+    let gateway = Gateway::new()
+        .server("plain", &plain)
+        .server("strict", &strict)
+        .upstream("child", misbehave(&["--era", "legacy"]))
+        .start()
+        .await;
+
+    for name in ["plain", "strict", "child"] {
+        let client = gateway.client(&format!("/mcp/{name}")).modern();
+        let answer = client.ask("tools/call", json!({ "name": "echo" })).await;
+
+        // 404 would say that the method is unknown, 401 and 403 that a token is wrong.
+        assert!(matches!(answer.status, 200 | 400), "{name}: {answer:?}");
+        assert_eq!(answer.last()["id"], 1, "{name}");
+        for word in [name, MODERN] {
+            assert!(answer.complaint().contains(word), "{name}: {answer:?}");
+        }
+    }
+    assert_eq!(
+        plain.asked("tools/call").len() + strict.asked("tools/call").len(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_legacy_client_of_a_modern_server_is_told_so() {
+    let server = Server::start(Mood::Modern).await;
+    let gateway = Gateway::new()
+        .server("docs", &server)
+        .upstream("child", misbehave(&["--era", "modern"]))
+        .start()
+        .await;
+
+    for name in ["docs", "child"] {
+        let client = gateway.client(&format!("/mcp/{name}")).sessionless("2025-06-18");
+        for (method, params) in [
+            ("initialize", client.greeting("2025-06-18")),
+            ("tools/call", json!({ "name": "echo" })),
+        ] {
+            let answer = client.ask(method, params).await;
+
+            assert!(matches!(answer.status, 200 | 400), "{name} {method}: {answer:?}");
+            for word in [name, MODERN] {
+                assert!(answer.complaint().contains(word), "{name} {method}: {answer:?}");
+            }
+            assert_eq!(answer.headers.get("Mcp-Session-Id"), None, "{name} {method}");
+        }
+    }
+    assert_eq!(server.asked("tools/call").len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_is_asked_once_however_many_wait() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = Server::of(Mood::Modern).on("server/discover", move |request| {
+        let result = json!({
+            "supportedVersions": [MODERN], "capabilities": {}, "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+        });
+        Reply::after(&held, Reply::result(request, &result))
+    });
+    let server = server.start().await;
+    let gateway = Gateway::new().server("docs", &server).start_early().await;
+    let client = gateway.client("/mcp").modern();
+
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        calls.push(
+            client
+                .send(
+                    "tools/call",
+                    json!({ "name": "echo", "arguments": { "message": "hi" } }),
+                )
+                .await,
+        );
+    }
+    server.asked_for("server/discover").await;
+    gate.open();
+    for call in calls {
+        assert_eq!(call.answer().await.result()["content"][0]["text"], "hi");
+    }
+    client.call("echo", json!({ "message": "later" })).await;
+
+    assert_eq!(server.asked("server/discover").len(), 1);
+    assert_eq!(server.asked("tools/call").len(), 11);
+}
+
+#[tokio::test]
+async fn a_pinned_revision_is_not_asked_for() {
+    let (old, new) = (
+        Server::start(Mood::Legacy("2025-06-18")).await,
+        Server::start(Mood::Modern).await,
+    );
+    let pinned = |server: &Server, revision| format!("{{ url: \"{}\", revision: {revision} }}", server.url());
+    let gateway = Gateway::new()
+        .upstream("old", pinned(&old, "2025-06-18"))
+        .upstream("new", pinned(&new, MODERN))
+        .start()
+        .await;
+
+    gateway
+        .client("/mcp/old")
+        .sessionless("2025-06-18")
+        .call("echo", json!({ "message": "hi" }))
+        .await;
+    gateway
+        .client("/mcp/new")
+        .modern()
+        .call("echo", json!({ "message": "hi" }))
+        .await;
+
+    assert_eq!(old.asked("server/discover").len(), 0);
+    assert_eq!(new.asked("server/discover").len(), 0);
+    assert_eq!(new.asked("initialize").len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_names_only_legacy_revisions_is_greeted_with_one() {
+    let server = Server::of(Mood::Legacy("2025-03-26")).on("server/discover", |request| {
+        let data = json!({ "supported": ["2025-03-26"], "requested": MODERN });
+        let error = json!({ "code": -32022, "message": "Unsupported protocol version", "data": data });
+        Reply::json(
+            400,
+            &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }),
+        )
+    });
+    let server = server.start().await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+
+    let result = gateway
+        .client("/mcp")
+        .sessionless("2025-03-26")
+        .call("echo", json!({ "message": "hi" }))
+        .await;
+
+    assert_eq!(result["content"][0]["text"], "hi");
+}
+
+#[tokio::test]
+async fn any_other_answer_to_the_question_is_a_legacy_servers() {
+    for (name, answer) in [
+        (
+            "method not found",
+            Reply::json as fn(u16, &serde_json::Value) -> Reply,
+        ),
+        ("plain text", |_, _| Reply::with(400, "text/plain", "Bad Request")),
+        ("a page", |_, _| {
+            Reply::with(404, "text/html", "<html>not found</html>")
+        }),
+        ("nothing", |_, _| Reply::new(400)),
+        ("an internal error", |_, _| Reply::with(500, "text/plain", "oops")),
+        ("a strange success", |_, _| {
+            Reply::json(200, &json!({ "ok": true }))
+        }),
+    ] {
+        let unknown = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32601, "message": "?" } });
+        let server =
+            Server::of(Mood::Legacy("2025-06-18")).on("server/discover", move |_| answer(200, &unknown));
+        let server = server.start().await;
+        let gateway = Gateway::new().server("docs", &server).start().await;
+
+        let client = gateway.client("/mcp").legacy("2025-06-18").await;
+        let result = client.call("echo", json!({ "message": "hi" })).await;
+
+        assert_eq!(result["content"][0]["text"], "hi", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_when_asked_is_a_legacy_one() {
+    let server = Server::of(Mood::Legacy("2025-06-18"))
+        .on("server/discover", |_| Reply::silence())
+        .start()
+        .await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+
+    let result = gateway
+        .client("/mcp")
+        .sessionless("2025-06-18")
+        .call("echo", json!({ "message": "hi" }))
+        .await;
+
+    assert_eq!(result["content"][0]["text"], "hi");
+    assert_eq!(server.asked("server/discover").len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_question_says_nothing_of_the_era() {
+    let mut locked = Server::of(Mood::Modern)
+        .always(|_| Reply::new(401))
+        .unchecked()
+        .start()
+        .await;
+    let gateway = Gateway::new().server("docs", &locked).start().await;
+    let client = gateway.client("/mcp").modern();
+    let refused = client.ask("tools/list", json!({})).await;
+    assert_eq!(refused.code(), -32603, "{refused:?}");
+
+    locked.stop().await;
+    let server = Server::of(Mood::Modern).in_place_of(&locked).start().await;
+    let result = client.call("echo", json!({ "message": "hi" })).await;
+
+    assert_eq!(result["content"][0]["text"], "hi");
+    assert_eq!(
+        locked.asked("initialize").len(),
+        0,
+        "401 was taken for an era: {:?}",
+        locked.requests()
+    );
+    assert_eq!(server.asked("initialize").len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_changes_its_era_is_asked_again() {
+    let mut before = Server::start(Mood::Modern).await;
+    let gateway = Gateway::new().server("docs", &before).start().await;
+    let client = gateway.client("/mcp").modern();
+    client.call("echo", json!({ "message": "before" })).await;
+
+    before.stop().await;
+    let _after = Server::of(Mood::Sessionful("2025-06-18"))
+        .in_place_of(&before)
+        .unchecked()
+        .start()
+        .await;
+    let surprised = client.ask("tools/call", json!({ "name": "echo" })).await;
+    let legacy = gateway.client("/mcp").legacy("2025-06-18").await;
+    let result = legacy.call("echo", json!({ "message": "after" })).await;
+
+    assert!(surprised.last().get("error").is_some(), "{surprised:?}");
+    assert_eq!(result["content"][0]["text"], "after");
+}
+
+#[tokio::test]
+async fn a_child_that_dies_of_the_question_is_started_again_and_greeted() {
+    let upstream = misbehave(&["--era", "legacy", "--exit-on", "server/discover"]);
+    let gateway = Gateway::new().upstream("child", upstream).start().await;
+
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+
+    assert_eq!(
+        client.call("echo", json!({ "message": "hi" })).await["content"][0]["text"],
+        "hi"
+    );
+}

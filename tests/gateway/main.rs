@@ -1,0 +1,22 @@
+//! What users see of the gateway, chapter by chapter. Each test drives the real binary from outside.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod first_steps;
+mod routes;
+mod headers;
+mod sessions;
+mod eras;
+mod bodies;
+mod smuggling;
+mod connections;
+mod streams;
+mod upstream_faults;
+mod children;
+mod record;
+mod health;
+mod metrics;
+mod check;
+mod stopping;
+mod peers;
+mod house;
+mod harness_itself;

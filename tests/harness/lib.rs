@@ -1,0 +1,55 @@
+//! The nouns of the behaviour tests: a [`Gateway`] (the real binary), [`Client`]s in front of it, [`Server`]s behind it.
+//!
+//! Nothing here sleeps for a while and hopes: each wait is for a fact (a printed line, an accepted request, a record, an
+//! exit), and [`within`] a deadline that only a failing test reaches. Every message that the gateway sends to a
+//! [`Client`] or to a [`Server`] is checked against the official schema of its revision ([`schema`]).
+#![allow(clippy::unwrap_used, reason = "a broken test environment may panic")]
+
+mod client;
+mod gate;
+mod gateway;
+mod peers;
+mod program;
+pub mod schema;
+mod server;
+mod wire;
+
+use std::{fmt::Display, time::Duration};
+
+pub use client::{Answer, Client, Exchange, Sent};
+pub use gate::Gate;
+pub use gateway::{Gateway, Running, causeway, check, misbehave};
+pub use peers::{Facts, Peer, Sdk, everything_over_stdio, python_over_stdio, typescript_over_stdio};
+pub use program::{Exit, Program, is_alive};
+pub use server::{Mood, Reply, Request, Server};
+pub use wire::Headers;
+
+/// How long a fact may take to come about before its test fails. Generous, since two cores run everything at once.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The newest revision, the only one without a handshake.
+pub const MODERN: &str = "2026-07-28";
+
+/// The four revisions that begin with `initialize`, oldest first.
+pub const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// Waits for a fact, and fails the test with its name if it does not come about before the [`DEADLINE`].
+pub async fn within<T>(fact: impl Display, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {DEADLINE:?} for: {fact}"),
+    }
+}
+
+/// Waits until a look at something outside this process (a file, the process table) shows the fact.
+pub async fn until<T>(fact: impl Display, mut look: impl FnMut() -> Option<T>) -> T {
+    within(fact, async {
+        loop {
+            if let Some(seen) = look() {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}

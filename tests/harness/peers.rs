@@ -1,0 +1,274 @@
+//! The official clients and servers, which `tests/peers/install.sh` has installed.
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::{Exit, Program};
+
+/// An official client, to be pointed at something.
+#[derive(Clone, Debug)]
+pub struct Sdk {
+    name: String,
+    words: Vec<String>,
+}
+
+impl Sdk {
+    /// Python `mcp` 2.3 in one of its modes: `legacy`, `auto`, or a revision.
+    pub fn python(mode: &str) -> Self {
+        Self {
+            name: format!("Python 2.3 ({mode})"),
+            words: words(&[&python(), &script("client_py.py"), "--mode", mode]),
+        }
+    }
+
+    /// `@modelcontextprotocol/sdk` 1.32, which knows only the earlier revisions.
+    pub fn typescript_1() -> Self {
+        Self::typescript("1", "legacy", "TypeScript 1.32")
+    }
+
+    /// `@modelcontextprotocol/client` 2.4 in one of its modes: `legacy`, `auto`, or a revision.
+    pub fn typescript_2(mode: &str) -> Self {
+        Self::typescript("2", mode, &format!("TypeScript 2.4 ({mode})"))
+    }
+
+    fn typescript(generation: &str, mode: &str, name: &str) -> Self {
+        let mut words = node();
+        words.extend(self::words(&[
+            &script("client_ts.mjs"),
+            "--sdk",
+            generation,
+            "--mode",
+            mode,
+        ]));
+        Self {
+            name: name.to_owned(),
+            words,
+        }
+    }
+
+    /// The same client with one header more.
+    #[must_use]
+    pub fn with(mut self, header: &str, value: &str) -> Self {
+        self.words
+            .extend(["--header".to_owned(), format!("{header}: {value}")]);
+        self
+    }
+
+    /// Connects it and makes it do its steps; gives what it saw.
+    pub async fn run(&self, url: &str, steps: &[Value]) -> Facts {
+        let mut command = Command::new(&self.words[0]);
+        command
+            .args(&self.words[1..])
+            .args(["--url", url])
+            .args(steps.iter().map(Value::to_string));
+        let program = Program::start(&self.name, command);
+        let exit = program.ended().await;
+        let facts = program
+            .stdout()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        Facts {
+            client: self.name.clone(),
+            exit,
+            facts,
+            stderr: program.stderr(),
+        }
+    }
+}
+
+/// What an official client saw.
+#[derive(Debug)]
+pub struct Facts {
+    client: String,
+    exit: Exit,
+    facts: Vec<Value>,
+    stderr: String,
+}
+
+impl Facts {
+    /// Fails the test unless the client did all its steps.
+    #[track_caller]
+    pub fn succeed(self) -> Self {
+        assert_eq!(
+            self.exit,
+            Exit::Code(0),
+            "{} gave up: {:#?}\n{}",
+            self.client,
+            self.facts,
+            self.stderr
+        );
+        self
+    }
+
+    /// The error that ended the client; success fails the test.
+    #[track_caller]
+    pub fn error(&self) -> &Value {
+        assert_eq!(
+            self.exit,
+            Exit::Code(1),
+            "{} did not fail: {:#?}",
+            self.client,
+            self.facts
+        );
+        self.the("error")
+    }
+
+    /// All facts of one kind.
+    pub fn all(&self, fact: &str) -> Vec<&Value> {
+        self.facts.iter().filter(|one| one["fact"] == fact).collect()
+    }
+
+    /// The first fact of one kind.
+    #[track_caller]
+    pub fn the(&self, fact: &str) -> &Value {
+        self.all(fact)
+            .first()
+            .copied()
+            .unwrap_or_else(|| panic!("{} saw no {fact}: {:#?}", self.client, self.facts))
+    }
+
+    /// The result of a call to this tool.
+    #[track_caller]
+    pub fn result(&self, tool: &str) -> &Value {
+        let found = self.all("result").into_iter().find(|one| one["name"] == tool);
+        &found.unwrap_or_else(|| panic!("{} saw no result of {tool}: {:#?}", self.client, self.facts))["result"]
+    }
+}
+
+/// An official server over HTTP.
+pub struct Peer {
+    url: String,
+    _program: Program,
+}
+
+impl Peer {
+    /// `server-everything`: sessions, and revisions up to 2025-11-25.
+    pub async fn everything() -> Self {
+        let mut words = node();
+        words.push(script("server_everything.mjs"));
+        Self::start("server-everything", words).await
+    }
+
+    /// Python `mcp` 2.3, both eras, with sessions for the older.
+    pub async fn python() -> Self {
+        Self::start(
+            "server_py",
+            words(&[&python(), &script("server_py.py"), "--listen", "127.0.0.1:0"]),
+        )
+        .await
+    }
+
+    /// The same without sessions.
+    pub async fn python_stateless() -> Self {
+        let words = words(&[
+            &python(),
+            &script("server_py.py"),
+            "--listen",
+            "127.0.0.1:0",
+            "--stateless",
+        ]);
+        Self::start("server_py --stateless", words).await
+    }
+
+    /// TypeScript 2.4, both eras, without sessions.
+    pub async fn typescript() -> Self {
+        let mut words = node();
+        words.extend(self::words(&[&script("server_ts.mjs"), "--listen"]));
+        Self::start("server_ts", words).await
+    }
+
+    /// TypeScript 2.4 that speaks only 2026-07-28.
+    pub async fn typescript_modern() -> Self {
+        let mut words = node();
+        words.extend(self::words(&[
+            &script("server_ts.mjs"),
+            "--listen",
+            "--modern-only",
+        ]));
+        Self::start("server_ts --modern-only", words).await
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn start(name: &str, words: Vec<String>) -> Self {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        let program = Program::start(name, command);
+        let url = program.line("where it listens", |line| {
+            let fact: Value = serde_json::from_str(line).ok()?;
+            (fact["fact"] == "listening").then(|| fact["url"].as_str().map(str::to_owned))?
+        });
+        Self {
+            url: url.await,
+            _program: program,
+        }
+    }
+}
+
+/// `server-everything` as an upstream that the gateway starts.
+pub fn everything_over_stdio() -> String {
+    let mut words = node();
+    let package = "node/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    words.extend([peers().join(package).display().to_string(), "stdio".to_owned()]);
+    upstream(&words)
+}
+
+/// Python `mcp` 2.3 as an upstream that the gateway starts.
+pub fn python_over_stdio() -> String {
+    upstream(&words(&[&python(), &script("server_py.py")]))
+}
+
+/// TypeScript 2.4 as an upstream that the gateway starts.
+pub fn typescript_over_stdio() -> String {
+    let mut words = node();
+    words.push(script("server_ts.mjs"));
+    upstream(&words)
+}
+
+fn upstream(words: &[String]) -> String {
+    format!("{{ command: {:?}, args: {:?} }}", words[0], &words[1..])
+}
+
+/// Where the packages are.
+fn peers() -> PathBuf {
+    let path = std::env::var_os("CAUSEWAY_PEERS").map_or_else(
+        || {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .parent()
+                .expect("tests/ has a parent")
+                .join("target/peers")
+        },
+        PathBuf::from,
+    );
+    assert!(
+        path.join("node/.stamp").exists(),
+        "{} is not installed: run `make test`",
+        path.display()
+    );
+    path
+}
+
+/// Node, told to look for packages where the script's link is and not where it leads.
+fn node() -> Vec<String> {
+    let node = peers().join("node/node_modules/.bin/node").display().to_string();
+    words(&[&node, "--preserve-symlinks", "--preserve-symlinks-main"])
+}
+
+fn python() -> String {
+    peers().join("python-2/bin/python").display().to_string()
+}
+
+fn script(name: &str) -> String {
+    peers().join("node/scripts").join(name).display().to_string()
+}
+
+fn words(all: &[&str]) -> Vec<String> {
+    all.iter().map(|&word| word.to_owned()).collect()
+}

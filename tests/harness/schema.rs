@@ -1,0 +1,167 @@
+//! The official schemas, as judges of everything the gateway sends.
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::MODERN;
+
+/// Fails the test unless the value is what the revision's schema defines under this name.
+#[track_caller]
+pub fn check(revision: &str, definition: &str, value: &Value) {
+    if let Err(problem) = judge(revision, definition, value) {
+        panic!("{problem}");
+    }
+}
+
+/// What is wrong with a message, in the eyes of its revision's schema.
+pub fn judge(revision: &str, definition: &str, value: &Value) -> Result<(), String> {
+    let validator = validator(revision, definition);
+    let problems: Vec<_> = validator
+        .iter_errors(value)
+        .map(|error| format!("at `{}`: {error}", error.instance_path()))
+        .collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "not a {definition} of {revision}: {}\n{value}",
+            problems.join("; ")
+        )),
+    }
+}
+
+/// Judges a message from a server to its client: the envelope, and the result where the request's method is known.
+pub fn judge_answer(revision: &str, method: &str, message: &Value) -> Result<(), String> {
+    // The schemas before 2025-11-25 demand an id even where JSON-RPC has none to give.
+    if message.get("error").is_some() && message.get("id").is_none_or(Value::is_null) {
+        return Ok(());
+    }
+    judge(revision, envelope(revision, message), message)?;
+    match (message.get("result"), result_of(method)) {
+        (Some(result), Some(_)) if result["resultType"] == "input_required" => {
+            judge(revision, "InputRequiredResult", result)
+        }
+        (Some(result), Some(definition)) => judge(revision, definition, result),
+        (None, _) | (_, None) => judge_notification(revision, message),
+    }
+}
+
+/// Judges a message from a client to its server. Methods that the revision does not know are judged as messages only.
+pub fn judge_request(revision: &str, message: &Value) -> Result<(), String> {
+    judge(revision, envelope(revision, message), message)?;
+    let definition = match message["method"].as_str().unwrap_or_default() {
+        "initialize" if revision != MODERN => "InitializeRequest",
+        "server/discover" if revision == MODERN => "DiscoverRequest",
+        "tools/list" => "ListToolsRequest",
+        "tools/call" => "CallToolRequest",
+        "resources/list" => "ListResourcesRequest",
+        "resources/read" => "ReadResourceRequest",
+        "prompts/list" => "ListPromptsRequest",
+        "prompts/get" => "GetPromptRequest",
+        "completion/complete" => "CompleteRequest",
+        "notifications/initialized" if revision != MODERN => "InitializedNotification",
+        "notifications/cancelled" => "CancelledNotification",
+        "notifications/progress" => "ProgressNotification",
+        _ => return Ok(()),
+    };
+    judge(revision, definition, message)
+}
+
+/// The strictest definition that a message must meet. `JSONRPCMessage` takes a request with a bad id for a notification.
+fn envelope(revision: &str, message: &Value) -> &'static str {
+    let split = matches!(revision, "2025-11-25" | MODERN);
+    let has = |member| message.get(member).is_some();
+    match (has("method"), has("id"), has("error")) {
+        (true, true, _) => "JSONRPCRequest",
+        (true, false, _) => "JSONRPCNotification",
+        (false, _, true) if split => "JSONRPCErrorResponse",
+        (false, _, true) => "JSONRPCError",
+        (false, _, false) if split => "JSONRPCResultResponse",
+        (false, _, false) => "JSONRPCResponse",
+    }
+}
+
+fn judge_notification(revision: &str, message: &Value) -> Result<(), String> {
+    match message["method"].as_str().unwrap_or_default() {
+        "notifications/progress" => judge(revision, "ProgressNotification", message),
+        "notifications/message" => judge(revision, "LoggingMessageNotification", message),
+        _ => Ok(()),
+    }
+}
+
+fn result_of(method: &str) -> Option<&'static str> {
+    Some(match method {
+        "initialize" => "InitializeResult",
+        "server/discover" => "DiscoverResult",
+        "tools/list" => "ListToolsResult",
+        "tools/call" => "CallToolResult",
+        "resources/list" => "ListResourcesResult",
+        "resources/templates/list" => "ListResourceTemplatesResult",
+        "resources/read" => "ReadResourceResult",
+        "prompts/list" => "ListPromptsResult",
+        "prompts/get" => "GetPromptResult",
+        "completion/complete" => "CompleteResult",
+        "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => "EmptyResult",
+        _ => return None,
+    })
+}
+
+type Compiled = Mutex<HashMap<(String, String), Arc<Validator>>>;
+
+fn validator(revision: &str, definition: &str) -> Arc<Validator> {
+    static COMPILED: OnceLock<Compiled> = OnceLock::new();
+    let key = (revision.to_owned(), definition.to_owned());
+    let mut compiled = COMPILED
+        .get_or_init(Compiled::default)
+        .lock()
+        .expect("no validator panics while it is compiled");
+    let entry = compiled
+        .entry(key)
+        .or_insert_with(|| Arc::new(compile(revision, definition)));
+    Arc::clone(entry)
+}
+
+fn compile(revision: &str, definition: &str) -> Validator {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/schema")
+        .join(revision)
+        .join("schema.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut schema: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // 2025-11-25 moved the definitions to a newer dialect of JSON Schema.
+    let at = if schema.get("$defs").is_some() {
+        "$defs"
+    } else {
+        "definitions"
+    };
+    assert!(
+        schema[at].get(definition).is_some(),
+        "{revision} defines no {definition}"
+    );
+    schema["allOf"] = json!([{ "$ref": format!("#/{at}/{definition}") }]);
+    jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LEGACY;
+
+    #[test]
+    fn every_revision_has_a_judge_that_can_say_no() {
+        for revision in LEGACY.into_iter().chain([MODERN]) {
+            let good = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+            check(revision, "JSONRPCMessage", &good);
+
+            let bad = json!({ "jsonrpc": "2.0", "id": [], "method": "tools/list" });
+            judge_request(revision, &bad).unwrap_err();
+            let bad = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [{ "title": "nameless" }] } });
+            judge_answer(revision, "tools/list", &bad).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,769 @@
+//! A server behind the gateway: by default a small decent one, and as indecent as a test wants it.
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncWriteExt, ReadHalf, WriteHalf},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    Gate, MODERN, schema,
+    wire::{Headers, Reader},
+    within,
+};
+
+/// A listening server that remembers every request. When it is dropped, it fails the test if it was sent something
+/// that no server should be sent.
+pub struct Server {
+    address: String,
+    facts: watch::Receiver<Log>,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+/// How a server answers what a test has not scripted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It speaks 2026-07-28 and nothing else.
+    Modern,
+    /// It speaks one earlier revision, without sessions.
+    Legacy(&'static str),
+    /// It speaks one earlier revision, and demands the session that it gave.
+    Sessionful(&'static str),
+    /// It speaks both eras, without sessions.
+    Dual,
+}
+
+type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+struct Shared {
+    mood: Mood,
+    scripts: HashMap<String, Script>,
+    every: Option<Script>,
+    checked: bool,
+    sessions: Mutex<HashSet<String>>,
+    log: watch::Sender<Log>,
+}
+
+/// What has happened to a server so far.
+#[derive(Clone, Debug, Default)]
+struct Log {
+    connections: usize,
+    count: usize,
+    requests: Vec<Request>,
+    left: HashSet<usize>,
+    violations: Vec<String>,
+}
+
+/// A request as it arrived.
+#[derive(Clone)]
+pub struct Request {
+    /// `POST`, `GET`, `DELETE`.
+    pub verb: String,
+    /// The path with its query.
+    pub path: String,
+    /// The header.
+    pub headers: Headers,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+    /// Its place among all requests to this server.
+    pub number: usize,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]);
+        write!(to, "\n{} {} {:?}\n  {body}", self.verb, self.path, self.headers.0)
+    }
+}
+
+impl Request {
+    /// The body as JSON; `null` if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The JSON-RPC method, or nothing.
+    pub fn method(&self) -> String {
+        self.json()["method"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The JSON-RPC parameters.
+    pub fn params(&self) -> Value {
+        self.json()["params"].clone()
+    }
+
+    /// The revision in whose words it came.
+    pub fn revision(&self) -> String {
+        let message = self.json();
+        let params = &message["params"];
+        let said = match message["method"].as_str() {
+            Some("initialize") => params["protocolVersion"].as_str(),
+            _ => params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str(),
+        };
+        said.or(self.headers.get("mcp-protocol-version"))
+            .unwrap_or("2025-03-26")
+            .to_owned()
+    }
+}
+
+/// Builds a [`Server`].
+pub struct Builder {
+    mood: Mood,
+    scripts: HashMap<String, Script>,
+    every: Option<Script>,
+    checked: bool,
+    port: u16,
+}
+
+impl Builder {
+    /// Answers one method (or, by verb, `GET` and `DELETE`) by a script.
+    #[must_use]
+    pub fn on(mut self, method: &str, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        self.scripts.insert(method.to_owned(), Box::new(script));
+        self
+    }
+
+    /// Answers everything by a script.
+    #[must_use]
+    pub fn always(mut self, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        self.every = Some(Box::new(script));
+        self
+    }
+
+    /// Does not judge what it is sent.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.checked = false;
+        self
+    }
+
+    /// Listens where another server has listened before.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Server) -> Self {
+        self.port = other
+            .address
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("an address has a port");
+        self
+    }
+
+    /// Listens.
+    pub async fn start(self) -> Server {
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .expect("a port on loopback is free");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let (log, facts) = watch::channel(Log::default());
+        let shared = Arc::new(Shared {
+            mood: self.mood,
+            scripts: self.scripts,
+            every: self.every,
+            checked: self.checked,
+            sessions: Mutex::default(),
+            log,
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Server {
+            address,
+            facts,
+            shared,
+            accepting,
+        }
+    }
+}
+
+impl Server {
+    /// A server of this mood, to be scripted and started.
+    pub fn of(mood: Mood) -> Builder {
+        Builder {
+            mood,
+            scripts: HashMap::new(),
+            every: None,
+            checked: true,
+            port: 0,
+        }
+    }
+
+    /// A server of this mood as it is.
+    pub async fn start(mood: Mood) -> Self {
+        Self::of(mood).start().await
+    }
+
+    /// An address on loopback where nobody listens.
+    pub async fn nowhere() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port on loopback is free");
+        format!("http://{}/mcp", listener.local_addr().expect("it is bound"))
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.facts.borrow().requests.clone()
+    }
+
+    /// All requests of one JSON-RPC method so far.
+    pub fn asked(&self, method: &str) -> Vec<Request> {
+        self.requests()
+            .into_iter()
+            .filter(|request| request.method() == method)
+            .collect()
+    }
+
+    /// The only request of this method so far.
+    #[track_caller]
+    pub fn only(&self, method: &str) -> Request {
+        let all = self.asked(method);
+        assert_eq!(all.len(), 1, "not exactly one {method}: {:?}", self.requests());
+        all.into_iter().next().expect("there is one")
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> usize {
+        self.facts.borrow().connections
+    }
+
+    /// Waits until a request has arrived that is what the test waits for.
+    pub async fn request(&self, fact: &str, is: impl Fn(&Request) -> bool) -> Request {
+        let mut facts = self.facts.clone();
+        let found = |log: &Log| log.requests.iter().find(|request| is(request)).cloned();
+        let seen = within(format!("a server to be sent {fact}"), async {
+            let log = facts
+                .wait_for(|log| found(log).is_some())
+                .await
+                .expect("the server lives");
+            found(&log)
+        });
+        seen.await.expect("it was waited for")
+    }
+
+    /// Waits until a request of this JSON-RPC method has arrived.
+    pub async fn asked_for(&self, method: &str) -> Request {
+        self.request(method, |request| request.method() == method).await
+    }
+
+    /// Waits until the gateway has closed the connection of a request while its answer was held back.
+    pub async fn abandoned(&self, request: &Request) {
+        let mut facts = self.facts.clone();
+        let number = request.number;
+        let left = facts.wait_for(|log| log.left.contains(&number));
+        within(format!("the gateway to abandon {request:?}"), left)
+            .await
+            .expect("the server lives");
+    }
+
+    /// Whether the gateway has closed the connection of a request while its answer was held back.
+    pub fn is_abandoned(&self, request: &Request) -> bool {
+        self.facts.borrow().left.contains(&request.number)
+    }
+
+    /// Forgets all requests so far: those by which a gateway gets to know its servers when it starts.
+    pub fn forget(&self) {
+        self.shared.log.send_modify(|log| log.requests.clear());
+    }
+
+    /// Forgets all sessions, as a server does that is started again.
+    pub fn forget_sessions(&self) {
+        self.shared
+            .sessions
+            .lock()
+            .expect("nobody panics with it")
+            .clear();
+    }
+
+    /// Closes the listener and all connections.
+    pub async fn stop(&mut self) {
+        self.accepting.abort();
+        // The end of an aborted task is an error by definition.
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let violations = self.facts.borrow().violations.clone();
+        if !thread::panicking() {
+            assert!(
+                violations.is_empty(),
+                "the gateway sent a server what it should not:\n{}",
+                violations.join("\n")
+            );
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        shared.log.send_modify(|log| log.connections += 1);
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            // A gateway that closes in the middle of something is recorded where a test can ask for it.
+            let _ = serve(stream, &shared).await;
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let (from, mut to) = tokio::io::split(stream);
+    let mut from = Reader::new(from);
+    while let Some(head) = from.head().await? {
+        let body = from.request_body(&head).await?;
+        let mut words = head.first.split(' ').map(str::to_owned);
+        let mut request = Request {
+            verb: words.next().unwrap_or_default(),
+            path: words.next().unwrap_or_default(),
+            headers: head.headers,
+            body,
+            number: 0,
+        };
+        shared.log.send_modify(|log| {
+            request.number = log.count;
+            log.count += 1;
+            log.requests.push(request.clone());
+            if shared.checked {
+                log.violations.extend(violations(&request));
+            }
+        });
+        let acts = shared.answer(&request).acts();
+        for act in acts {
+            match act {
+                Act::Bytes(bytes) => to.write_all(&bytes).await?,
+                Act::Wait(gate) => {
+                    tokio::select! {
+                        () = gate.passed() => {}
+                        () = from.closed() => {
+                            shared.log.send_modify(|log| log.left.extend([request.number]));
+                            return Ok(());
+                        }
+                    }
+                }
+                // Not a wait for something: the time that this server's work takes is what such a test is about.
+                Act::Work(time) => tokio::time::sleep(time).await,
+                Act::Close => return Ok(()),
+                Act::Reset => {
+                    reset(from, to);
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends a connection with a reset rather than a close.
+fn reset(from: Reader<ReadHalf<TcpStream>>, to: WriteHalf<TcpStream>) {
+    let stream = from.into_inner().unsplit(to);
+    stream.set_zero_linger().expect("a socket can linger for nothing");
+}
+
+impl Shared {
+    fn answer(&self, request: &Request) -> Reply {
+        if let Some(script) = &self.every {
+            return script(request);
+        }
+        let key = if request.verb == "POST" {
+            request.method()
+        } else {
+            request.verb.clone()
+        };
+        if let Some(script) = self.scripts.get(&key)
+            && (key == "initialize" || self.admits(request).is_ok())
+        {
+            return script(request);
+        }
+        match self.admits(request) {
+            Err(refusal) => refusal,
+            Ok(()) if request.verb == "DELETE" => {
+                let session = request.headers.get("mcp-session-id").unwrap_or_default();
+                self.sessions
+                    .lock()
+                    .expect("nobody panics with it")
+                    .remove(session);
+                Reply::new(204)
+            }
+            Ok(()) if request.verb != "POST" => Reply::new(405),
+            Ok(()) => self.decent(request),
+        }
+    }
+
+    /// Whether a server of this mood listens to the request at all.
+    fn admits(&self, request: &Request) -> Result<(), Reply> {
+        let message = request.json();
+        let modern = message["params"]["_meta"]
+            .get("io.modelcontextprotocol/protocolVersion")
+            .is_some();
+        let notifies = message.get("id").is_none() && request.verb == "POST";
+        match self.mood {
+            Mood::Modern if !modern && !notifies => {
+                let data = json!({ "supported": [MODERN], "requested": request.revision() });
+                let error =
+                    json!({ "code": -32022, "message": "Unsupported protocol version", "data": data });
+                Err(Reply::json(
+                    400,
+                    &json!({ "jsonrpc": "2.0", "id": message["id"], "error": error }),
+                ))
+            }
+            Mood::Sessionful(_) if request.method() != "initialize" => {
+                let known = self.sessions.lock().expect("nobody panics with it");
+                match request.headers.get("mcp-session-id") {
+                    Some(session) if known.contains(session) => Ok(()),
+                    Some(_) => Err(Reply::id_less(404, -32001, "Session not found")),
+                    None => Err(Reply::id_less(400, -32000, "Bad Request: Server not initialized")),
+                }
+            }
+            Mood::Modern | Mood::Dual | Mood::Legacy(_) | Mood::Sessionful(_) => Ok(()),
+        }
+    }
+
+    fn decent(&self, request: &Request) -> Reply {
+        let message = request.json();
+        let params = &message["params"];
+        let modern = params["_meta"]
+            .get("io.modelcontextprotocol/protocolVersion")
+            .is_some();
+        // Notifications, and answers to questions of ours.
+        if message.get("id").is_none() || message.get("method").is_none() {
+            return Reply::new(202);
+        }
+        let result = match message["method"].as_str().unwrap_or_default() {
+            "initialize" => return self.greet(request),
+            "server/discover" if matches!(self.mood, Mood::Modern | Mood::Dual) => json!({
+                "supportedVersions": self.revisions(),
+                "capabilities": { "tools": {} },
+                "ttlMs": 0,
+                "cacheScope": "private",
+            }),
+            "ping" => json!({}),
+            "tools/list" if modern => json!({ "tools": [echo()], "ttlMs": 0, "cacheScope": "private" }),
+            "tools/list" => json!({ "tools": [echo()] }),
+            "tools/call" => {
+                let said = &params["arguments"]["message"];
+                json!({ "content": [{ "type": "text", "text": said.as_str().unwrap_or_default() }] })
+            }
+            other => return Reply::error(request, -32601, &format!("Method not found: {other}")),
+        };
+        let mut result = result;
+        if modern {
+            result["resultType"] = json!("complete");
+        }
+        Reply::result(request, &result)
+    }
+
+    fn greet(&self, request: &Request) -> Reply {
+        let revision = match self.mood {
+            Mood::Legacy(revision) | Mood::Sessionful(revision) => revision.to_owned(),
+            Mood::Modern | Mood::Dual => request.revision(),
+        };
+        let reply = Reply::result(
+            request,
+            &json!({
+                "protocolVersion": revision,
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "harness server", "version": "1" },
+            }),
+        );
+        if !matches!(self.mood, Mood::Sessionful(_)) {
+            return reply;
+        }
+        let session = format!("upstream-session-{}", request.number);
+        self.sessions
+            .lock()
+            .expect("nobody panics with it")
+            .insert(session.clone());
+        reply.header("Mcp-Session-Id", &session)
+    }
+
+    fn revisions(&self) -> Vec<&'static str> {
+        match self.mood {
+            Mood::Modern => vec![MODERN],
+            Mood::Legacy(revision) | Mood::Sessionful(revision) => vec![revision],
+            Mood::Dual => vec![MODERN, "2025-11-25", "2025-06-18", "2025-03-26"],
+        }
+    }
+}
+
+/// The one tool of a decent server.
+fn echo() -> Value {
+    json!({
+        "name": "echo",
+        "description": "Says what it is told.",
+        "inputSchema": { "type": "object", "properties": { "message": { "type": "string" } } },
+    })
+}
+
+/// What is wrong with a request, whoever made the gateway send it.
+fn violations(request: &Request) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            found.push(format!("{what}: {request:?}"));
+        }
+    };
+    if request.verb != "POST" {
+        return found;
+    }
+    let message = request.json();
+    let header = |name: &str| request.headers.get(name);
+    must(
+        header("content-type").is_some_and(|kind| kind.starts_with("application/json")),
+        "not sent as JSON",
+    );
+    let accepts = header("accept").unwrap_or_default();
+    must(
+        accepts.contains("application/json") && accepts.contains("text/event-stream"),
+        "a client must accept both forms of an answer",
+    );
+    for name in ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"] {
+        must(request.headers.all(name).len() < 2, "one header stands twice");
+    }
+    let revision = request.revision();
+    if revision == MODERN {
+        must(
+            header("mcp-protocol-version") == Some(MODERN),
+            "the version in the header is not that of the body",
+        );
+        must(
+            header("mcp-method") == message["method"].as_str(),
+            "the method in the header is not that of the body",
+        );
+        must(header("mcp-session-id").is_none(), "2026-07-28 knows no sessions");
+    }
+    match schema::judge_request(&revision, &message) {
+        Ok(()) => {}
+        Err(problem) => must(false, &problem),
+    }
+    found
+}
+
+/// An answer to be given, well or badly.
+pub struct Reply {
+    status: u16,
+    headers: Headers,
+    body: Body,
+}
+
+enum Body {
+    Whole(Vec<u8>),
+    Stream(Vec<Act>),
+    Raw(Vec<Act>),
+}
+
+enum Act {
+    Bytes(Vec<u8>),
+    Wait(Gate),
+    Work(Duration),
+    Close,
+    Reset,
+}
+
+impl Reply {
+    /// A bare status.
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Headers::default(),
+            body: Body::Whole(Vec::new()),
+        }
+    }
+
+    /// Any body.
+    pub fn with(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Body::Whole(body.into()),
+            ..Self::new(status)
+        }
+        .header("Content-Type", kind)
+    }
+
+    /// A JSON body.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::with(status, "application/json", body.to_string())
+    }
+
+    /// The result of a request.
+    pub fn result(request: &Request, result: &Value) -> Self {
+        Self::json(200, &answer(request, result))
+    }
+
+    /// A result made of exactly these bytes.
+    pub fn result_of(request: &Request, result: &str) -> Self {
+        let id = &request.json()["id"];
+        Self::with(
+            200,
+            "application/json",
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}"),
+        )
+    }
+
+    /// A JSON-RPC error in answer to a request.
+    pub fn error(request: &Request, code: i64, message: &str) -> Self {
+        let error = json!({ "code": code, "message": message });
+        Self::json(
+            200,
+            &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }),
+        )
+    }
+
+    /// A refusal that does not say of what.
+    pub fn id_less(status: u16, code: i64, message: &str) -> Self {
+        Self::json(
+            status,
+            &json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } }),
+        )
+    }
+
+    /// A stream of events, told act by act; it ends well unless told otherwise.
+    pub fn stream() -> Self {
+        Self {
+            body: Body::Stream(Vec::new()),
+            ..Self::new(200)
+        }
+        .header("Content-Type", "text/event-stream")
+    }
+
+    /// Exactly these bytes in place of HTTP, and then a close.
+    pub fn garbage(bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Body::Raw(vec![Act::Bytes(bytes.into()), Act::Close]),
+            ..Self::new(0)
+        }
+    }
+
+    /// Nothing until the gate opens, which it may never do; then the answer.
+    pub fn after(gate: &Gate, reply: Self) -> Self {
+        let mut acts = vec![Act::Wait(gate.clone())];
+        acts.extend(reply.acts());
+        Self {
+            body: Body::Raw(acts),
+            ..Self::new(0)
+        }
+    }
+
+    /// Nothing, ever.
+    pub fn silence() -> Self {
+        Self::after(&Gate::closed(), Self::new(500))
+    }
+
+    /// A reset of the connection in place of an answer.
+    pub fn reset() -> Self {
+        Self {
+            body: Body::Raw(vec![Act::Reset]),
+            ..Self::new(0)
+        }
+    }
+
+    /// The same reply with a header more.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Then: one event with this message.
+    #[must_use]
+    pub fn event(self, message: &Value) -> Self {
+        self.raw(format!("event: message\ndata: {message}\n\n"))
+    }
+
+    /// Then: one event with the result of the request.
+    #[must_use]
+    pub fn result_event(self, request: &Request, result: &Value) -> Self {
+        self.event(&answer(request, result))
+    }
+
+    /// Then: these bytes of the stream, whatever they are.
+    #[must_use]
+    pub fn raw(self, bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = bytes.as_ref();
+        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+        chunk.extend(bytes);
+        chunk.extend(b"\r\n");
+        self.then(Act::Bytes(chunk))
+    }
+
+    /// Then: nothing until the gate opens.
+    #[must_use]
+    pub fn wait(self, gate: &Gate) -> Self {
+        self.then(Act::Wait(gate.clone()))
+    }
+
+    /// Then: nothing for as long as the work takes.
+    #[must_use]
+    pub fn work(self, time: Duration) -> Self {
+        self.then(Act::Work(time))
+    }
+
+    /// Then: a close in the middle of the stream.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        self.then(Act::Close)
+    }
+
+    /// Then: a reset in the middle of the stream.
+    #[must_use]
+    pub fn torn(self) -> Self {
+        self.then(Act::Reset)
+    }
+
+    fn then(mut self, act: Act) -> Self {
+        match &mut self.body {
+            Body::Stream(acts) => acts.push(act),
+            Body::Whole(_) | Body::Raw(_) => panic!("only a stream goes on"),
+        }
+        self
+    }
+
+    fn acts(self) -> Vec<Act> {
+        let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
+        for (name, value) in &self.headers.0 {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        match self.body {
+            Body::Raw(acts) => acts,
+            Body::Whole(body) => {
+                if self.status != 204 {
+                    head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+                }
+                let mut bytes = format!("{head}\r\n").into_bytes();
+                bytes.extend(body);
+                vec![Act::Bytes(bytes)]
+            }
+            Body::Stream(acts) => {
+                head.push_str("Transfer-Encoding: chunked\r\n\r\n");
+                let end = Act::Bytes(b"0\r\n\r\n".to_vec());
+                std::iter::once(Act::Bytes(head.into_bytes()))
+                    .chain(acts)
+                    .chain([end])
+                    .collect()
+            }
+        }
+    }
+}
+
+fn answer(request: &Request, result: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": request.json()["id"], "result": result })
+}
