@@ -17,8 +17,9 @@ use pingora::server::ShutdownWatch;
 
 use crate::call::{Accepts, Visit};
 use crate::downstream::body;
+use crate::downstream::refusal::{refuse, refuse_post};
 use crate::downstream::reply::{Door, Extra, Gone};
-use crate::downstream::streamable_http::{post, refuse, refuse_post};
+use crate::downstream::streamable_http::post;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::{Found, Parameters, Route, Sessions};

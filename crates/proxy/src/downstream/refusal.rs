@@ -1,0 +1,73 @@
+//! Answering with a failure.
+
+use std::sync::Arc;
+
+use mcp::{Body, Era, Id};
+
+use super::body;
+use super::reply::{Door, Extra, Gone};
+use crate::account::Entry;
+use crate::failure::Failure;
+use crate::generation::Generation;
+
+/// Answers with a failure, and closes the account with it.
+pub(crate) async fn refuse(
+    door: &mut Door<'_>,
+    entry: Entry,
+    failure: &Failure,
+    era: Era,
+    id: Option<&Id>,
+) -> Result<(), Gone> {
+    let verdict = failure.verdict(era);
+    let message = verdict.message(id.or(failure.id()));
+    let mut entry = entry;
+    entry.told(message.bytes().len());
+    if door.is_streaming() {
+        entry.finish(verdict.outcome, Some(200), Some(&verdict.words));
+        door.event(&message).await?;
+        return door.end_events().await;
+    }
+    entry.finish(verdict.outcome, Some(verdict.status), Some(&verdict.words));
+    let extra = Extra {
+        session: None,
+        retry_after: verdict.retry_after,
+        allow: verdict.allow,
+    };
+    door.json(verdict.status, message.bytes().clone(), extra).await
+}
+
+/// Refuses a POST whose URL leads to no single upstream, under the id of its message.
+pub(crate) async fn refuse_post(
+    current: &Arc<Generation>,
+    door: &mut Door<'_>,
+    entry: Entry,
+    failure: &Failure,
+) -> Result<(), Gone> {
+    let bounds = &current.bounds;
+    let id = match body::read(door.http(), bounds.body, bounds.body_within).await {
+        Ok(Some(bytes)) => match Body::parse(bytes, &bounds.limits) {
+            Ok(Body::One(message)) => message.id().cloned(),
+            Ok(Body::Batch(_)) => None,
+            Err(error) => error.id().cloned(),
+        },
+        Ok(None) => return Err(Gone),
+        Err(_) => {
+            door.close();
+            None
+        }
+    };
+    refuse(door, entry, failure, Era::Legacy, id.as_ref()).await
+}
+
+/// Tells a client that its call did not finish within the grace of a stop.
+pub(crate) async fn cut(door: &mut Door<'_>, id: Option<&Id>) -> Result<(), Gone> {
+    let verdict = Failure::Stopping.verdict(Era::Legacy);
+    let message = verdict.message(id);
+    if door.is_streaming() {
+        door.event(&message).await?;
+        return door.end_events().await;
+    }
+    door.close();
+    door.json(verdict.status, message.bytes().clone(), Extra::default())
+        .await
+}
