@@ -158,3 +158,60 @@ impl GetSocketDigest for Gather {
 }
 
 impl Peek for Gather {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn connected() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        let ours = pingora::protocols::l4::stream::Stream::from(ours);
+        (Gather::around(Box::new(ours)), theirs)
+    }
+
+    #[tokio::test]
+    async fn what_is_held_leaves_with_what_follows() {
+        let (mut ours, mut theirs) = connected().await;
+        Gather::hold(&ours, true);
+        ours.write_all(b"head ").await.unwrap();
+        ours.flush().await.unwrap();
+        let mut seen = [0; 64];
+        assert!(
+            theirs.read(&mut seen).now_or_never().is_none(),
+            "the head went alone"
+        );
+
+        Gather::hold(&ours, false);
+        ours.write_all(b"body").await.unwrap();
+        ours.flush().await.unwrap();
+        let read = theirs.read(&mut seen).await.unwrap();
+        assert_eq!(&seen[..read], b"head body");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_any_length_arrives_whole_and_behind_its_head() {
+        for length in [0, 1, GATHERED - 5, GATHERED - 4, GATHERED, 1 << 20] {
+            let (mut ours, mut theirs) = connected().await;
+            let body = vec![b'b'; length];
+            let expected = [b"head ".as_slice(), &body].concat();
+            let writing = async {
+                Gather::hold(&ours, true);
+                ours.write_all(b"head ").await.unwrap();
+                ours.flush().await.unwrap();
+                Gather::hold(&ours, false);
+                ours.write_all(&body).await.unwrap();
+                ours.flush().await.unwrap();
+                ours.shutdown().await;
+            };
+            let mut seen = Vec::new();
+            let (_, read) = tokio::join!(writing, theirs.read_to_end(&mut seen));
+            read.unwrap();
+            assert!(seen == expected, "{length}: {} bytes arrived", seen.len());
+        }
+    }
+}

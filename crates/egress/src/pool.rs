@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
 
 /// Idle connections kept for all servers together.
 const KEPT: usize = 1024;
@@ -109,4 +110,64 @@ fn is_quiet(connection: &mut Stream) -> bool {
     tokio::task::unconstrained(connection.read(&mut byte))
         .now_or_never()
         .is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn connected() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        (
+            Box::new(pingora::protocols::l4::stream::Stream::from(ours)),
+            theirs,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_given_to_one_and_only_for_its_server() {
+        let pool = Arc::new(Pool::default());
+        let (ours, _theirs) = connected().await;
+        pool.put(1, ours);
+        assert!(pool.take(2).is_none());
+        assert!(pool.take(1).is_some());
+        assert!(pool.take(1).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_not_given() {
+        let pool = Arc::new(Pool::default());
+        let (ours, theirs) = connected().await;
+        let (fresh, _kept) = connected().await;
+        pool.put(1, fresh);
+        pool.put(1, ours);
+        drop(theirs);
+        // The close is seen by the system at once on loopback; the reactor has to be told.
+        tokio::task::yield_now().await;
+        assert!(pool.take(1).is_some(), "the one behind it is still open");
+        assert!(pool.take(1).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_grows_old() {
+        let pool = Arc::new(Pool::default());
+        let (ours, _theirs) = connected().await;
+        pool.put(1, ours);
+        tokio::time::advance(KEPT_FOR).await;
+        assert!(pool.take(1).is_none());
+        assert_eq!(pool.locked().count, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_takes_is_swept_and_the_sweeper_ends() {
+        let pool = Arc::new(Pool::default());
+        let (ours, _theirs) = connected().await;
+        pool.put(1, ours);
+        tokio::time::sleep(KEPT_FOR * 3).await;
+        let idle = pool.locked();
+        assert_eq!((idle.count, idle.swept, idle.by_server.len()), (0, false, 0));
+    }
 }
