@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::AsHeaderName;
@@ -18,6 +18,12 @@ use crate::gather::Gather;
 use crate::pool::Pool;
 use crate::target::Target;
 use crate::tls;
+
+/// Bytes of the head of an answer.
+const HEAD: usize = 32 * 1024;
+
+/// Its fields.
+const FIELDS: usize = 100;
 
 /// The pooled client. Cheap to share; connections belong to the runtime that made them.
 pub struct Client {
@@ -125,25 +131,23 @@ impl Client {
         peers: &[HttpPeer],
         within: Duration,
     ) -> Result<(u64, HttpSession), Error> {
-        let attempts = async {
-            let mut last = None;
-            for (index, peer) in peers.iter().enumerate() {
-                match self.connector.new_stream(peer).await {
-                    Ok(connection) => {
-                        target.prefer(peers, index);
-                        let session = HttpSession::new_with_options(Gather::around(connection), peer);
-                        return Ok((peer.reuse_hash(), session));
-                    }
-                    Err(error) => last = Some(error),
+        let began = Instant::now();
+        let mut last = Reason::Refused;
+        for (index, peer) in peers.iter().enumerate() {
+            // An address that swallows packets must leave time for those behind it.
+            let left = within.saturating_sub(began.elapsed());
+            let share = left / u32::try_from(peers.len() - index).unwrap_or(u32::MAX);
+            match tokio::time::timeout(share, self.connector.new_stream(peer)).await {
+                Ok(Ok(connection)) => {
+                    target.prefer(peers, index);
+                    let session = HttpSession::new_with_options(Gather::around(connection), peer);
+                    return Ok((peer.reuse_hash(), session));
                 }
+                Ok(Err(error)) => last = connect_reason(&error, within),
+                Err(_) => last = Reason::ConnectTimeout(within),
             }
-            Err(last)
-        };
-        match tokio::time::timeout(within, attempts).await {
-            Ok(Ok(connected)) => Ok(connected),
-            Ok(Err(error)) => Err(target.failed(connect_reason(error.as_deref(), within))),
-            Err(_) => Err(target.failed(Reason::ConnectTimeout(within))),
         }
+        Err(target.failed(last))
     }
 
     async fn exchange(
@@ -181,10 +185,24 @@ impl Client {
             let informational = session
                 .get_status()
                 .is_some_and(|status| status.is_informational());
-            if !informational {
-                session.respect_keepalive();
-                return Ok(());
+            if informational {
+                continue;
             }
+            let head = session.resp_header().map(|head| &head.headers);
+            let length = head.map_or(0, |head| {
+                head.iter()
+                    .map(|(name, value)| name.as_str().len() + value.len())
+                    .sum()
+            });
+            if length > HEAD || head.is_some_and(|head| head.len() > FIELDS) {
+                return Err(Error {
+                    server: request.target.authority().to_owned(),
+                    reason: Reason::Garbage(format!("a head of more than {HEAD} bytes or {FIELDS} fields")),
+                    sent: true,
+                });
+            }
+            session.respect_keepalive();
+            return Ok(());
         }
     }
 
@@ -320,13 +338,13 @@ fn went_stale(error: &Error) -> bool {
     error.reason == Reason::Closed
 }
 
-fn connect_reason(error: Option<&pingora::Error>, within: Duration) -> Reason {
-    match error.map(pingora::Error::etype) {
-        Some(ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout) => Reason::ConnectTimeout(within),
-        Some(ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError) => {
-            Reason::Tls(error.map(root_cause).unwrap_or_default())
+fn connect_reason(error: &pingora::Error, within: Duration) -> Reason {
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Reason::ConnectTimeout(within),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
+            Reason::Tls(root_cause(error))
         }
-        Some(_) | None => Reason::Refused,
+        _ => Reason::Refused,
     }
 }
 

@@ -11,6 +11,9 @@ use crate::error::{Error, Reason};
 /// Addresses are asked for again after this long, so that a moved server is found without a restart.
 const ADDRESSES_KEPT: Duration = Duration::from_secs(30);
 
+/// After a resolver that did not answer, it is asked again after this long.
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
+
 /// The server behind one URL.
 #[derive(Debug)]
 pub struct Target {
@@ -28,7 +31,7 @@ pub struct Target {
 #[derive(Debug, Clone)]
 struct Addresses {
     peers: Arc<[HttpPeer]>,
-    asked: Instant,
+    good_until: Instant,
 }
 
 impl Target {
@@ -62,6 +65,14 @@ impl Target {
             .to_owned();
         if host.is_empty() {
             return Err(format!("`{url}` names no host"));
+        }
+        if authority.port_u16().is_none()
+            && authority
+                .as_str()
+                .trim_end_matches(']')
+                .contains(&format!("{}:", authority.host()))
+        {
+            return Err(format!("`{authority}` has no port that exists"));
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
@@ -123,7 +134,7 @@ impl Target {
     /// The server's addresses, the one that answered last first.
     pub(crate) async fn peers(&self, within: Duration) -> Result<Arc<[HttpPeer]>, Error> {
         if let Some(known) = self.remembered()
-            && known.asked.elapsed() < ADDRESSES_KEPT
+            && Instant::now() < known.good_until
         {
             return Ok(known.peers);
         }
@@ -135,7 +146,10 @@ impl Target {
                 Ok(Ok(addresses)) => addresses.collect(),
                 // A resolver that is down must not take a working server with it.
                 failed => match self.remembered() {
-                    Some(stale) => return Ok(stale.peers),
+                    Some(stale) => {
+                        self.remember(Arc::clone(&stale.peers), ASKED_AGAIN);
+                        return Ok(stale.peers);
+                    }
                     None => {
                         let why = match failed {
                             Ok(Err(error)) => error.to_string(),
@@ -150,7 +164,7 @@ impl Target {
             return Err(self.failed(Reason::Unresolved("the name exists but has none".into())));
         }
         let peers: Arc<[HttpPeer]> = found.into_iter().map(|address| self.peer(address)).collect();
-        self.remember(Arc::clone(&peers));
+        self.remember(Arc::clone(&peers), ADDRESSES_KEPT);
         Ok(peers)
     }
 
@@ -159,7 +173,7 @@ impl Target {
         if answered > 0 {
             let mut order = peers.to_vec();
             order.swap(0, answered);
-            self.remember(order.into());
+            self.remember(order.into(), ADDRESSES_KEPT);
         }
     }
 
@@ -186,14 +200,14 @@ impl Target {
             .clone()
     }
 
-    fn remember(&self, peers: Arc<[HttpPeer]>) {
+    fn remember(&self, peers: Arc<[HttpPeer]>, kept: Duration) {
         let mut addresses = self
             .addresses
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         *addresses = Some(Addresses {
             peers,
-            asked: Instant::now(),
+            good_until: Instant::now() + kept,
         });
     }
 }
@@ -220,6 +234,7 @@ mod tests {
             ("docs.example.com/mcp", "has no scheme"),
             ("http://user:secret@host/", "may not carry a user"),
             ("http:///path", "is not a URL"),
+            ("http://host:99999/", "no port that exists"),
         ] {
             let error = Target::parse(url).unwrap_err();
             assert!(error.contains(words), "{url}: {error}");
