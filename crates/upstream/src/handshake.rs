@@ -70,6 +70,8 @@ pub struct Knowledge {
     known: ArcSwapOption<Eras>,
     pinned: bool,
     asking: Mutex<()>,
+    /// How often asking failed, and how it did last: for those who waited meanwhile.
+    failed: std::sync::Mutex<(u64, Option<Error>)>,
 }
 
 impl Knowledge {
@@ -79,6 +81,7 @@ impl Knowledge {
             known: ArcSwapOption::new(pinned.map(|revision| Arc::new(Eras::pinned(revision)))),
             pinned: pinned.is_some(),
             asking: Mutex::new(()),
+            failed: std::sync::Mutex::new((0, None)),
         }
     }
 
@@ -95,11 +98,33 @@ impl Knowledge {
         if let Some(known) = self.known() {
             return Ok(known);
         }
+        let failures = self.failures().0;
         let _asking = self.asking.lock().await;
         if let Some(known) = self.known() {
             return Ok(known);
         }
-        let eras = match transport.discover(headers).await? {
+        // Whoever asked while we waited learned for all of us that nobody is there. How it was
+        // received with its credentials says nothing about ours.
+        if let (counted, Some(error)) = &*self.failures()
+            && *counted > failures
+            && matches!(
+                error.fault,
+                Fault::Unreachable(_) | Fault::Silent(_) | Fault::NotStarted(_)
+            )
+        {
+            return Err(error.clone());
+        }
+        let eras = self.ask(transport, headers).await.inspect_err(|error| {
+            let mut failures = self.failures();
+            *failures = (failures.0 + 1, Some(error.clone()));
+        })?;
+        let eras = Arc::new(eras);
+        self.known.store(Some(Arc::clone(&eras)));
+        Ok(eras)
+    }
+
+    async fn ask(&self, transport: &dyn Transport, headers: &Headers) -> Result<Eras, Error> {
+        match transport.discover(headers).await? {
             Discovery::Modern {
                 revision,
                 also_legacy,
@@ -109,22 +134,25 @@ impl Knowledge {
                 } else {
                     Legacy::Unasked
                 };
-                Eras {
+                Ok(Eras {
                     modern: Some(revision),
                     legacy,
-                }
+                })
             }
             Discovery::Legacy => {
                 let session = transport.share(headers).await?;
-                Eras {
+                Ok(Eras {
                     modern: None,
                     legacy: Legacy::Spoken(session.revision),
-                }
+                })
             }
-        };
-        let eras = Arc::new(eras);
-        self.known.store(Some(Arc::clone(&eras)));
-        Ok(eras)
+        }
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, (u64, Option<Error>)> {
+        self.failed
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Notes how an `initialize` went with an upstream that had not been asked one before.
@@ -229,6 +257,32 @@ pub fn agreed_revision(answer: &Message) -> Option<Revision> {
     let result = mcp::Object::parse(answer.result()?).ok()?;
     let version: String = serde_json::from_slice(result.get("protocolVersion")?).ok()?;
     Revision::parse(&version).filter(|revision| revision.era() == Era::Legacy)
+}
+
+/// The revision that a legacy server agrees on in its answer to our `initialize`.
+///
+/// # Errors
+/// [`Fault::NotSpoken`] when it says that it has no such method or revision, [`Fault::Broken`] when
+/// what it says is neither.
+pub(crate) fn agreement(upstream: &Arc<str>, answer: &Message) -> Result<Revision, Error> {
+    if let Some(revision) = agreed_revision(answer) {
+        return Ok(revision);
+    }
+    let fault = if refuses_legacy(answer) {
+        Fault::NotSpoken { wanted: Era::Legacy }
+    } else {
+        Fault::Broken("it answers `initialize` neither with an agreement nor as a server without one".into())
+    };
+    Err(fault.of(upstream))
+}
+
+/// Whether an answer to `initialize` says that legacy clients are not understood. Any other error
+/// may be about that one request.
+pub(crate) fn refuses_legacy(answer: &Message) -> bool {
+    matches!(
+        answer.error_code(),
+        Some(mcp::code::METHOD_NOT_FOUND | mcp::code::UNSUPPORTED_VERSION)
+    )
 }
 
 fn string_list(object: &[u8], member: &str) -> Option<Vec<String>> {

@@ -141,6 +141,7 @@ pub fn check(
                 spelling.report("`stdio` needs `command`, and this upstream has `url`", None);
             }
             url.resolved_text(environment)
+                .filter(|text| without_password(text, &url))
                 .and_then(|text| text.checked(url.problems(), |url| Target::parse(url).map_err(Wrong::new)))
                 .map(|target| Reach::Http(target.into_value()))
         }
@@ -202,6 +203,20 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
         }
     };
     Upstream::new(name, timeouts, transport, pinned, metrics())
+}
+
+/// Refuses a URL with a user or a password in it, without showing it.
+fn without_password(url: &Located<String>, field: &Field<'_>) -> bool {
+    let authority = url
+        .value
+        .split_once("://")
+        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
+    let clean = !authority.contains('@');
+    if !clean {
+        let problem = url.problem("a URL may not carry a user or a password").secret();
+        field.problems().add(problem.hint("put them into `headers`"));
+    }
+    clean
 }
 
 fn check_command(

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::{Era, Kind, Message, Revision};
+use mcp::{Era, Message, Revision};
 use prometheus::IntGauge;
 
 use crate::error::{Error, Fault};
-use crate::handshake::{Eras, Knowledge, Legacy};
+use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::metrics::Metrics;
 use crate::transport::{Conversation, Headers, Link, Messages, Reply, Session, Transport};
 
@@ -143,43 +143,53 @@ impl Upstream {
             return Err(self.does_not_speak(wanted));
         }
         match self.transport.open(conversation, Arc::clone(headers)).await {
-            Err(Error {
-                fault: Fault::Broken(_) | Fault::Status { .. } | Fault::Misjudged(_),
-                ..
-            }) if matches!(conversation, Conversation::Shared) && eras.legacy == Legacy::Unasked => {
-                self.knowledge.note_legacy(Legacy::NotSpoken);
-                Err(self.does_not_speak(Era::Legacy))
+            Err(error) if error.fault == (Fault::NotSpoken { wanted: Era::Legacy }) => {
+                self.legacy_refused(eras.legacy);
+                Err(error)
             }
             opened => opened,
         }
     }
 
-    /// How a client's `initialize` went tells whether legacy clients are understood at all, when a
-    /// 2026-07-28 upstream had not been asked before.
+    /// How a client's `initialize` went tells whether legacy clients are understood.
     fn judge_greeting(&self, outcome: Result<Reply, Error>) -> Result<Reply, Error> {
-        if self
-            .knowledge
-            .known()
-            .is_none_or(|eras| eras.legacy != Legacy::Unasked)
-        {
+        let Some(eras) = self.knowledge.known() else {
             return outcome;
-        }
+        };
         let refused = match &outcome {
             Ok(Reply {
                 messages: Messages::One(message),
                 ..
-            }) => message.kind() == Kind::Error,
+            }) => handshake::refuses_legacy(message),
             Ok(_) => false,
-            Err(error) => matches!(error.fault, Fault::Status { .. } | Fault::Misjudged(_)),
+            // A status that says something of the request's form, and nothing of who sent it or when.
+            Err(error) => matches!(
+                error.fault,
+                Fault::Status {
+                    status: 400 | 404 | 405 | 415,
+                    ..
+                }
+            ),
         };
-        if refused {
-            self.knowledge.note_legacy(Legacy::NotSpoken);
+        if refused && eras.modern.is_some() {
+            self.legacy_refused(eras.legacy);
             return Err(self.does_not_speak(Era::Legacy));
         }
-        if outcome.is_ok() {
+        if refused {
+            // It spoke legacy and does not seem to any more.
+            self.knowledge.forget();
+        } else if outcome.is_ok() && eras.legacy == Legacy::Unasked {
             self.knowledge.note_legacy(Legacy::Spoken(Revision::V2025_11_25));
         }
         outcome
+    }
+
+    /// A legacy conversation was refused for being one.
+    fn legacy_refused(&self, assumed: Legacy) {
+        match assumed {
+            Legacy::Unasked => self.knowledge.note_legacy(Legacy::NotSpoken),
+            Legacy::Spoken(_) | Legacy::NotSpoken => self.knowledge.forget(),
+        }
     }
 
     fn does_not_speak(&self, wanted: Era) -> Error {
@@ -228,6 +238,13 @@ impl Exchange {
                 Err(error) => Err(error),
             };
         }
+        if matches!(&outcome, Ok(Reply { doubtful: true, .. })) {
+            self.upstream.knowledge.forget();
+            let eras = self.upstream.learn(&self.headers).await?;
+            if !eras.may_speak(Era::Modern) {
+                outcome = Err(self.upstream.does_not_speak(Era::Modern));
+            }
+        }
         self.upstream.note(outcome.as_ref().err());
         match self.conversation {
             Conversation::Greeting => self.upstream.judge_greeting(outcome),
@@ -272,5 +289,211 @@ impl Registry {
     /// Ends all their processes, side by side.
     pub async fn stop(&self) {
         futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Discovery;
+    use async_trait::async_trait;
+    use mcp::Id;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A server that answers as a test says, one word per question.
+    #[derive(Default)]
+    struct Scripted {
+        discoveries: Mutex<Vec<Result<Discovery, Fault>>>,
+        asked: AtomicUsize,
+        answers: Mutex<Vec<Result<&'static str, Fault>>>,
+        sent: AtomicUsize,
+    }
+
+    #[derive(Clone)]
+    struct Script(Arc<Scripted>);
+
+    fn name() -> Arc<str> {
+        "scripted".into()
+    }
+
+    #[async_trait]
+    impl Transport for Script {
+        async fn discover(&self, _: &Headers) -> Result<Discovery, Error> {
+            self.0.asked.fetch_add(1, Ordering::Relaxed);
+            // Long enough for others to come and wait.
+            tokio::task::yield_now().await;
+            let next = self.0.discoveries.lock().unwrap().remove(0);
+            next.map_err(|fault| fault.of(&name()))
+        }
+        async fn share(&self, _: &Headers) -> Result<Session, Error> {
+            Ok(Session {
+                id: None,
+                revision: Revision::V2025_06_18,
+            })
+        }
+        async fn open(&self, _: &Conversation, _: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
+            Ok(Box::new(self.clone()))
+        }
+        async fn end(&self, _: &Session, _: &Headers) {}
+        async fn stop(&self) {}
+        fn kind(&self) -> &'static str {
+            "http"
+        }
+    }
+
+    #[async_trait]
+    impl Link for Script {
+        async fn send(&mut self, _: &Message) -> Result<Reply, Error> {
+            self.0.sent.fetch_add(1, Ordering::Relaxed);
+            match self.0.answers.lock().unwrap().remove(0) {
+                Ok(text) => Ok(Reply::one(
+                    200,
+                    Message::parse(text.into(), &mcp::Limits::default()).unwrap(),
+                )),
+                Err(fault) => Err(fault.of(&name())),
+            }
+        }
+        async fn cancel(&mut self, _: &Message, _: &str) {}
+    }
+
+    fn upstream(
+        discoveries: Vec<Result<Discovery, Fault>>,
+        answers: Vec<Result<&'static str, Fault>>,
+    ) -> (Arc<Upstream>, Arc<Scripted>) {
+        let script = Arc::new(Scripted {
+            discoveries: Mutex::new(discoveries),
+            answers: Mutex::new(answers),
+            ..Scripted::default()
+        });
+        let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
+        let transport = Box::new(Script(Arc::clone(&script)));
+        (
+            Arc::new(Upstream::new(
+                name(),
+                Timeouts::default(),
+                transport,
+                None,
+                metrics,
+            )),
+            script,
+        )
+    }
+
+    fn modern() -> Result<Discovery, Fault> {
+        Ok(Discovery::Modern {
+            revision: Revision::V2026_07_28,
+            also_legacy: false,
+        })
+    }
+
+    fn call() -> Message {
+        Message::request(&Id::number(1), "tools/call", Some(r#"{"name":"x"}"#))
+    }
+
+    const DONE: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+
+    #[tokio::test]
+    async fn an_upstream_is_asked_once_for_all_who_wait() {
+        let (upstream, script) = upstream(vec![modern()], vec![]);
+        let headers = Headers::default();
+        let all = (0..10).map(|_| upstream.learn(&headers));
+        let learned = futures_util::future::join_all(all).await;
+        assert!(learned.iter().all(|eras| eras.as_ref().unwrap().modern.is_some()));
+        assert_eq!(script.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_is_not_there_keeps_nobody_waiting_in_turn() {
+        let gone = || Err(Fault::Unreachable("it refuses connections".into()));
+        let (upstream, script) = upstream(vec![gone(), modern()], vec![]);
+        let headers = Headers::default();
+        let learned = futures_util::future::join_all((0..10).map(|_| upstream.learn(&headers))).await;
+        assert!(learned.iter().all(Result::is_err));
+        assert_eq!(
+            script.asked.load(Ordering::Relaxed),
+            1,
+            "those who waited share what was found"
+        );
+        assert!(upstream.learn(&headers).await.is_ok(), "and it is not remembered");
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_is_sent_once_more_after_asking_anew() {
+        let refused = Fault::Misjudged("it refuses".into());
+        let (upstream, script) = upstream(vec![modern(), modern()], vec![Err(refused), Ok(DONE)]);
+        let mut exchange = upstream
+            .open(Conversation::Modern, Headers::default())
+            .await
+            .unwrap();
+        assert!(exchange.send(&call()).await.is_ok());
+        assert_eq!(script.asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_broke_is_not_sent_again() {
+        let broke = Fault::Broken("it closed the connection".into());
+        let (upstream, script) = upstream(vec![modern()], vec![Err(broke)]);
+        let mut exchange = upstream
+            .open(Conversation::Modern, Headers::default())
+            .await
+            .unwrap();
+        assert!(exchange.send(&call()).await.is_err());
+        assert_eq!(script.sent.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_became_legacy_says_so_to_the_next_modern_call() {
+        let refused = Fault::Misjudged("it refuses".into());
+        let (upstream, _) = upstream(vec![modern(), Ok(Discovery::Legacy)], vec![Err(refused)]);
+        let mut exchange = upstream
+            .open(Conversation::Modern, Headers::default())
+            .await
+            .unwrap();
+        let error = exchange.send(&call()).await.err().unwrap();
+        assert_eq!(error.fault, Fault::NotSpoken { wanted: Era::Modern });
+    }
+
+    #[tokio::test]
+    async fn only_words_about_the_era_lock_legacy_clients_out() {
+        for (answer, locked_out) in [
+            (
+                Err(Fault::Status {
+                    status: 503,
+                    retry_after: None,
+                }),
+                false,
+            ),
+            (Err(Fault::Broken("reset".into())), false),
+            (
+                Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"your fault"}}"#),
+                false,
+            ),
+            (
+                Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"what is that?"}}"#),
+                true,
+            ),
+            (
+                Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"not spoken"}}"#),
+                true,
+            ),
+            (
+                Err(Fault::Status {
+                    status: 404,
+                    retry_after: None,
+                }),
+                true,
+            ),
+        ] {
+            let words = format!("{answer:?}");
+            let (upstream, _) = upstream(vec![modern()], vec![answer]);
+            let mut exchange = upstream
+                .open(Conversation::Greeting, Headers::default())
+                .await
+                .unwrap();
+            let _ = exchange.send(&call()).await;
+            let known = upstream.eras().unwrap();
+            assert_eq!(known.legacy == Legacy::NotSpoken, locked_out, "{words}");
+        }
     }
 }

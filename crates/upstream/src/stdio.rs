@@ -5,31 +5,34 @@
 //! without a session share one that the gateway greeted. Children start when they are needed, end
 //! when their session does or is idle for long, and never outlive the gateway ([`guard`]).
 
-pub mod guard;
-mod pending;
-mod process;
+mod children;
+mod pause;
+mod pipe;
 mod slot;
+
+mod pending;
 mod wire;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+pub mod guard;
+mod process;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp::{Id, Kind, Message, Method};
+use mcp::Id;
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
 
-use crate::error::{Error, Fault};
+use crate::error::Error;
 use crate::handshake;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
+use crate::transport::{Conversation, Discovery, Headers, Link, Session, Transport};
 
+use children::Children;
 use guard::Guard;
-use pending::{Attribution, Ticket};
+use pipe::Pipe;
 pub use process::Command;
-use slot::Slot;
-use wire::{Setup, Wire};
+use wire::Wire;
 
 /// From its start a child may stay silent this long (`npx` may have to download it first) …
 const SILENT_FROM_START: Duration = Duration::from_secs(10);
@@ -37,31 +40,9 @@ const SILENT_FROM_START: Duration = Duration::from_secs(10);
 /// … and this long once it has said anything (`protocol.md` D-25).
 const SILENT_ONCE_HEARD: Duration = Duration::from_secs(3);
 
-/// A handshake of ours, a download by `npx` or `uvx` included.
-const GREET_WITHIN: Duration = Duration::from_secs(120);
-
-/// A session's child that nobody speaks to ends after this long: clients rarely say goodbye.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-
 /// One command, and the children running it.
 pub struct Stdio {
     children: Arc<Children>,
-}
-
-struct Children {
-    name: Arc<str>,
-    command: Command,
-    guard: Arc<Guard>,
-    runtime: Handle,
-    bounds: Bounds,
-    metrics: Arc<Metrics>,
-    /// Serves every 2026-07-28 request.
-    modern: Slot,
-    /// Serves legacy requests that come without a session.
-    shared: Slot,
-    /// Serve one legacy session each.
-    private: Mutex<HashMap<Box<str>, Arc<Wire>>>,
-    lives: TaskTracker,
 }
 
 /// What bounds the children of one command.
@@ -85,20 +66,8 @@ impl Stdio {
         bounds: Bounds,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let children = Children {
-            name,
-            command,
-            guard,
-            runtime,
-            bounds,
-            metrics,
-            modern: Slot::default(),
-            shared: Slot::default(),
-            private: Mutex::new(HashMap::new()),
-            lives: TaskTracker::new(),
-        };
         Self {
-            children: Arc::new(children),
+            children: Arc::new(Children::new(name, command, guard, runtime, bounds, metrics)),
         }
     }
 }
@@ -107,84 +76,59 @@ impl Stdio {
 impl Transport for Stdio {
     async fn discover(&self, _headers: &Headers) -> Result<Discovery, Error> {
         let children = &self.children;
-        let wire = children.start(Attribution::OnlyIfAlone, None).await?;
+        let started = children.start_shared().await?;
+        let wire = Arc::clone(started.wire());
         let question = handshake::discover_request(&Id::number(0));
-        let answered = async {
-            let mut ticket = wire.ask(&question).await?;
-            let answer = ticket.next().await;
-            Ok::<_, Error>(answer)
+        let answer = tokio::select! {
+            answer = wire.answer_to(&question) => answer.ok(),
+            () = silence(&wire) => None,
         };
-        let outcome = tokio::select! {
-            outcome = answered => outcome,
-            () = silence(&wire) => Ok(None),
-        };
-        match outcome {
-            Ok(Some(answer)) => {
-                let discovery = handshake::judge_discovery(&children.name, &answer)?;
-                let slot = if discovery == Discovery::Legacy {
-                    &children.shared
-                } else {
-                    &children.modern
-                };
-                slot.fill(wire).await;
-                Ok(discovery)
-            }
+        let Some(answer) = answer else {
             // It hangs, or it ended over the unknown method: `initialize` decides.
-            Ok(None) | Err(_) => {
-                if wire.is_alive() {
-                    children.shared.fill(wire).await;
-                }
-                Ok(Discovery::Legacy)
+            if wire.is_alive() {
+                children.shared.fill(started).await;
             }
-        }
+            return Ok(Discovery::Legacy);
+        };
+        let discovery = handshake::judge_discovery(&children.name, &answer)?;
+        let slot = if discovery == Discovery::Legacy {
+            &children.shared
+        } else {
+            &children.modern
+        };
+        slot.fill(started).await;
+        Ok(discovery)
     }
 
     async fn share(&self, _headers: &Headers) -> Result<Session, Error> {
-        let wire = self.children.shared().await?;
-        let revision = *wire.agreed.get_or_try_init(|| self.children.greet(&wire)).await?;
+        let (_, revision) = self.children.greeted().await?;
         Ok(Session { id: None, revision })
     }
 
-    async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
+    async fn open(
+        &self,
+        conversation: &Conversation,
+        _headers: Arc<Headers>,
+    ) -> Result<Box<dyn Link>, Error> {
         let children = &self.children;
-        let (wire, greeting) = match conversation {
+        let pipe = match conversation {
             Conversation::Modern => {
-                let start = || children.start(Attribution::OnlyIfAlone, None);
-                (children.modern.get_or_start(&children.name, start).await?, false)
+                let modern = children.modern.get_or_start(|| children.start_shared());
+                Pipe::to(children, modern.await?)
             }
-            Conversation::Shared => {
-                self.share(&headers).await?;
-                (children.shared().await?, false)
-            }
-            Conversation::Greeting => (children.start_private().await?, true),
-            Conversation::Session(session) => (children.of_session(session)?, false),
+            Conversation::Shared => Pipe::to(children, children.greeted().await?.0),
+            Conversation::Greeting => Pipe::greeting(children, children.start_private().await?),
+            Conversation::Session(session) => Pipe::to(children, children.of_session(session)?),
         };
-        Ok(Box::new(Pipe {
-            children: Arc::clone(children),
-            wire,
-            greeting,
-        }))
+        Ok(Box::new(pipe))
     }
 
     async fn end(&self, session: &Session, _headers: &Headers) {
-        let ended = session
-            .id
-            .as_ref()
-            .and_then(|id| self.children.private().remove(id));
-        if let Some(wire) = ended {
-            wire.stop();
-        }
+        self.children.end_session(session);
     }
 
     async fn stop(&self) {
-        let children = &self.children;
-        children.modern.stop().await;
-        children.shared.stop().await;
-        for (_, wire) in children.private().drain() {
-            wire.stop();
-        }
-        children.lives.close();
-        children.lives.wait().await;
+        self.children.stop().await;
     }
 
     fn kind(&self) -> &'static str {
@@ -192,244 +136,247 @@ impl Transport for Stdio {
     }
 }
 
-impl Children {
-    /// Starts a child on the runtime that owns it.
-    async fn start(
-        self: &Arc<Self>,
-        attribution: Attribution,
-        idle: Option<Duration>,
-    ) -> Result<Arc<Wire>, Error> {
-        let children = Arc::clone(self);
-        let started = self.runtime.spawn(async move {
-            let process = children
-                .command
-                .start(&children.guard)
-                .map_err(|error| children.not_started(&error))?;
-            let setup = Setup {
-                upstream: Arc::clone(&children.name),
-                attribution,
-                idle,
-                line: children.bounds.line,
-                limits: children.bounds.limits,
-                metrics: Arc::clone(&children.metrics),
-                secrets: children
-                    .command
-                    .environment
-                    .iter()
-                    .map(|(_, value)| value.clone())
-                    .collect(),
-            };
-            let (wire, life) = Wire::run(setup, process);
-            children.lives.spawn(life);
-            Ok(wire)
-        });
-        started
-            .await
-            .unwrap_or_else(|_| Err(Fault::NotStarted("the gateway is stopping".into()).of(&self.name)))
-    }
-
-    async fn start_private(self: &Arc<Self>) -> Result<Arc<Wire>, Error> {
-        let full = {
-            let mut private = self.private();
-            private.retain(|_, wire| wire.is_alive());
-            private.len() >= self.bounds.children
-        };
-        if full {
-            let bound = format!(
-                "{} sessions with a process each (`bounds.children`)",
-                self.bounds.children
-            );
-            return Err(Fault::Full(bound).of(&self.name));
-        }
-        self.start(Attribution::Oldest, Some(IDLE)).await
-    }
-
-    async fn shared(self: &Arc<Self>) -> Result<Arc<Wire>, Error> {
-        self.shared
-            .get_or_start(&self.name, || self.start(Attribution::OnlyIfAlone, None))
-            .await
-    }
-
-    fn of_session(&self, session: &Session) -> Result<Arc<Wire>, Error> {
-        let wire = session.id.as_ref().and_then(|id| self.private().get(id).cloned());
-        wire.filter(|wire| wire.is_alive())
-            .ok_or_else(|| Fault::SessionGone.of(&self.name))
-    }
-
-    async fn greet(&self, wire: &Arc<Wire>) -> Result<mcp::Revision, Error> {
-        let greeting = async {
-            let mut ticket = wire.ask(&handshake::initialize_request(&Id::number(0))).await?;
-            let answer = ticket.next().await.ok_or_else(|| wire.ending())?;
-            let Some(revision) = handshake::agreed_revision(&answer) else {
-                wire.stop();
-                let what = "it answers neither `server/discover` nor `initialize`";
-                return Err(Fault::Broken(what.into()).of(&self.name));
-            };
-            wire.put(&handshake::initialized_notification()).await?;
-            Ok(revision)
-        };
-        match tokio::time::timeout(GREET_WITHIN, greeting).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                wire.stop();
-                Err(Fault::Silent(GREET_WITHIN).of(&self.name))
-            }
-        }
-    }
-
-    fn not_started(&self, error: &std::io::Error) -> Error {
-        let program = self.command.program.display();
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => match &self.command.directory {
-                Some(directory) if !directory.is_dir() => {
-                    format!("its directory `{}` does not exist", directory.display())
-                }
-                _ => format!("there is no command `{program}` here; install it or give its full path"),
-            },
-            std::io::ErrorKind::PermissionDenied => format!("`{program}` may not be executed"),
-            _ => error.to_string(),
-        };
-        Fault::NotStarted(why).of(&self.name)
-    }
-
-    fn private(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Wire>>> {
-        self.private
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// The link of one exchange.
-struct Pipe {
-    children: Arc<Children>,
-    wire: Arc<Wire>,
-    /// Whether the exchange begins the session that the child is for.
-    greeting: bool,
-}
-
-#[async_trait]
-impl Link for Pipe {
-    async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
-        match message.kind() {
-            Kind::Request => {
-                let outcome = self.ask(message).await;
-                if self.greeting {
-                    self.settle(outcome)
-                } else {
-                    outcome
-                }
-            }
-            Kind::Notification if message.method() == Some(&Method::NotificationsCancelled) => {
-                // The child knows the request by our id. One that has ended needs no cancelling.
-                let running = message
-                    .cancelled_request()
-                    .and_then(|asked| self.wire.pending.id_of(&asked));
-                if let Some(id) = running {
-                    self.wire
-                        .put(&message.with_cancelled_request(&Id::number(id)))
-                        .await?;
-                }
-                Ok(Reply::accepted())
-            }
-            Kind::Notification | Kind::Result | Kind::Error => {
-                self.wire.put(message).await?;
-                Ok(Reply::accepted())
-            }
-        }
-    }
-
-    async fn cancel(&mut self, _request: &Message, _reason: &str) {
-        // Dropping the reply has told the child already.
-    }
-}
-
-impl Pipe {
-    async fn ask(&self, message: &Message) -> Result<Reply, Error> {
-        let ticket = self.wire.ask(message).await?;
-        // An `initialize` cannot be cancelled.
-        let cancellable = message.method() != Some(&Method::Initialize);
-        let mut answer = Answer {
-            wire: Arc::clone(&self.wire),
-            ticket,
-            first: None,
-            cancellable,
-        };
-        let first = answer.next().await?;
-        if matches!(first.kind(), Kind::Result | Kind::Error) {
-            return Ok(Reply::one(200, first));
-        }
-        answer.first = Some(first);
-        Ok(Reply::stream(Box::new(answer)))
-    }
-
-    /// After `initialize`: the child stays if it agreed, and ends if it did not.
-    fn settle(&self, outcome: Result<Reply, Error>) -> Result<Reply, Error> {
-        match outcome {
-            Ok(mut reply) if is_agreement(&reply) => {
-                let id: Box<str> = config::generate_key().expose().into();
-                self.children.private().insert(id.clone(), Arc::clone(&self.wire));
-                reply.session = Some(id);
-                Ok(reply)
-            }
-            other => {
-                self.wire.stop();
-                other
-            }
-        }
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        // A client that left before its handshake was done leaves no child behind.
-        let kept = !self.greeting
-            || self
-                .children
-                .private()
-                .values()
-                .any(|wire| Arc::ptr_eq(wire, &self.wire));
-        if !kept {
-            self.wire.stop();
-        }
-    }
-}
-
-fn is_agreement(reply: &Reply) -> bool {
-    matches!(&reply.messages, crate::transport::Messages::One(message) if message.kind() == Kind::Result)
-}
-
-/// Everything that comes back for one request.
-struct Answer {
-    wire: Arc<Wire>,
-    ticket: Ticket,
-    first: Option<Message>,
-    cancellable: bool,
-}
-
-#[async_trait]
-impl MessageStream for Answer {
-    async fn next(&mut self) -> Result<Message, Error> {
-        if let Some(first) = self.first.take() {
-            return Ok(first);
-        }
-        self.ticket.next().await.ok_or_else(|| self.wire.ending())
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if self.cancellable {
-            self.wire.give_up(self.ticket.id);
-        } else {
-            self.wire.pending.abandon(self.ticket.id);
-        }
-    }
-}
-
 /// Ends when the child has been silent for too long.
 async fn silence(wire: &Wire) {
-    let heard = wire.first_output.notified();
+    let heard = wire.heard.cancelled();
     if tokio::time::timeout(SILENT_FROM_START, heard).await.is_ok() {
         tokio::time::sleep(SILENT_ONCE_HEARD).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+    use crate::transport::Messages;
+    use bytes::Bytes;
+    use mcp::{Message, Revision};
+
+    /// Answers one `initialize`, and says something else before any answer of its.
+    const LEGACY: &str = r#"
+        n=0
+        initialize='"initialize"'
+        while read -r line; do
+            n=$((n + 1))
+            echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}'
+            case "$line" in
+            *$initialize*)
+                initialize=
+                echo '{"jsonrpc":"2.0","id":'$n',"result":{"protocolVersion":"2025-06-18","capabilities":{}}}' ;;
+            *)
+                echo '{"jsonrpc":"2.0","id":'$n',"error":{"code":-32601,"message":"unknown"}}' ;;
+            esac
+        done"#;
+
+    /// Reads, and answers nothing.
+    const MUTE: &str = "cat >/dev/null";
+
+    fn stdio(script: &str, children: usize) -> Stdio {
+        let command = Command {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: Vec::new(),
+            directory: None,
+        };
+        let bounds = Bounds {
+            line: 1 << 20,
+            limits: mcp::Limits::default(),
+            children,
+        };
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        // `grep guard` reads its input to the end, as a guard does.
+        let guard = Arc::new(Guard::new("grep".into()));
+        let name = "files".into();
+        Stdio::new(name, command, guard, Handle::current(), bounds, Arc::new(metrics))
+    }
+
+    fn message(text: &'static str) -> Message {
+        Message::parse(Bytes::from_static(text.as_bytes()), &mcp::Limits::default()).unwrap()
+    }
+
+    fn initialize() -> Message {
+        message(r#"{"jsonrpc":"2.0","id":"c","method":"initialize","params":{}}"#)
+    }
+
+    fn call() -> Message {
+        message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)
+    }
+
+    async fn open(stdio: &Stdio, conversation: Conversation) -> Result<Box<dyn Link>, Error> {
+        stdio.open(&conversation, Arc::default()).await
+    }
+
+    async fn discover(stdio: &Stdio) -> Result<Discovery, Error> {
+        stdio.discover(&Headers::default()).await
+    }
+
+    async fn soon<T>(expected: impl Future<Output = T>) -> T {
+        let bounded = tokio::time::timeout(Duration::from_secs(10), expected);
+        bounded.await.expect("this happens soon")
+    }
+
+    /// Polls once, as a caller who leaves at once would.
+    async fn leave(call: impl Future) {
+        tokio::select! {
+            biased;
+            _ = call => panic!("it was not to be done at once"),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_before_it_answers_is_understood() {
+        let stdio = stdio(LEGACY, 1);
+
+        assert_eq!(soon(discover(&stdio)).await.unwrap(), Discovery::Legacy);
+        let shared = soon(stdio.share(&Headers::default())).await.unwrap();
+        let mut link = soon(open(&stdio, Conversation::Greeting)).await.unwrap();
+        let reply = soon(link.send(&initialize())).await.unwrap();
+
+        assert_eq!(shared.revision, Revision::V2025_06_18);
+        assert!(reply.session.is_some());
+        assert!(matches!(reply.messages, Messages::One(answer) if answer.id() == initialize().id()));
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_on_one_line_is_several_messages() {
+        let stdio = stdio(
+            r#"read -r line; echo '[{"jsonrpc":"2.0","method":"notifications/message"},{"jsonrpc":"2.0","id":1,"result":{}}]'; cat"#,
+            1,
+        );
+
+        let mut link = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+        let reply = soon(link.send(&call())).await.unwrap();
+
+        let Messages::Stream(mut stream) = reply.messages else {
+            panic!("the notification comes first");
+        };
+        assert_eq!(stream.next().await.unwrap().kind(), mcp::Kind::Notification);
+        assert_eq!(stream.next().await.unwrap().id(), call().id());
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_counts_from_before_its_start_until_it_has_ended() {
+        let stdio = stdio(MUTE, 1);
+        let greeting = soon(open(&stdio, Conversation::Greeting)).await.unwrap();
+
+        let second = open(&stdio, Conversation::Greeting).await;
+        assert!(matches!(second.err().unwrap().fault, Fault::Full(_)));
+
+        drop(greeting);
+        drop(soon(stdio.children.seats.acquire()).await);
+        assert!(open(&stdio, Conversation::Greeting).await.is_ok());
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_caller_left_ends() {
+        let stdio = stdio(MUTE, 1);
+
+        leave(discover(&stdio)).await;
+        leave(open(&stdio, Conversation::Greeting)).await;
+
+        stdio.children.lives.close();
+        soon(stdio.children.lives.wait()).await;
+    }
+
+    #[tokio::test]
+    async fn a_handshake_of_ours_outlives_the_caller_who_began_it() {
+        let stdio = stdio(LEGACY, 1);
+        let children = &stdio.children;
+        let started = children.shared.get_or_start(|| children.start_shared());
+        soon(started).await.unwrap();
+
+        leave(children.greeted()).await;
+
+        // A second `initialize` on the same pipe would be refused.
+        let (_, revision) = soon(children.greeted()).await.unwrap();
+        assert_eq!(revision, Revision::V2025_06_18);
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test]
+    async fn on_a_shared_child_no_client_cancels_a_call_of_another() {
+        let stdio = stdio(
+            r#"while read -r line; do case "$line" in
+               *cancelled*) echo '{"jsonrpc":"2.0","id":1,"error":{"code":0,"message":"cancelled"}}' ;;
+               *prompts*) echo '{"jsonrpc":"2.0","id":2,"result":{}}' ;;
+               esac; done"#,
+            1,
+        );
+        let mut ours = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+        let mut theirs = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+        let cancelled =
+            message(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
+        let (call, other) = (
+            call(),
+            message(r#"{"jsonrpc":"2.0","id":1,"method":"prompts/list"}"#),
+        );
+
+        let meanwhile = async {
+            theirs.send(&cancelled).await.unwrap();
+            theirs.send(&other).await.unwrap();
+        };
+        tokio::select! {
+            biased;
+            _ = ours.send(&call) => panic!("it was cancelled"),
+            () = soon(meanwhile) => {}
+        }
+
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_closed_its_input_finishes_its_answers_while_another_takes_its_place() {
+        let stdio = stdio(
+            r#"read -r line; exec 0<&-
+               echo '{"jsonrpc":"2.0","method":"notifications/message"}'
+               sleep 0.2
+               echo '{"jsonrpc":"2.0","id":1,"result":{}}'
+               sleep 60"#,
+            1,
+        );
+        let mut link = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+        let Messages::Stream(mut stream) = soon(link.send(&call())).await.unwrap().messages else {
+            panic!("the notification comes first");
+        };
+        stream.next().await.unwrap();
+
+        let unheard = soon(link.send(&call())).await;
+        let mut next = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+        let heard = soon(next.send(&call())).await;
+
+        assert!(matches!(unheard.err().unwrap().fault, Fault::Exited(_)));
+        assert!(heard.is_ok());
+        assert_eq!(soon(stream.next()).await.unwrap().kind(), mcp::Kind::Result);
+        soon(stdio.stop()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_crashes_at_its_start_is_not_asked_again_without_pause() {
+        let stdio = stdio("exit 1", 1);
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(60)).await;
+            stdio.children.pauses.note_crash(tokio::time::Instant::now());
+        }
+
+        for conversation in [Conversation::Modern, Conversation::Shared, Conversation::Greeting] {
+            let error = open(&stdio, conversation).await.err().unwrap();
+            assert!(error.to_string().contains("the next start is in"), "{error}");
+        }
+        let error = discover(&stdio).await.unwrap_err();
+        assert!(error.to_string().contains("the next start is in"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn after_its_stop_nothing_starts() {
+        let stdio = stdio(MUTE, 1);
+
+        soon(stdio.stop()).await;
+
+        let error = open(&stdio, Conversation::Modern).await.err().unwrap();
+        assert!(matches!(error.fault, Fault::NotStarted(_)));
     }
 }

@@ -128,6 +128,7 @@ impl Transport for StreamableHttp {
             headers,
             session,
             shared,
+            sent: None,
         }))
     }
 
@@ -169,6 +170,8 @@ struct Post {
     session: Option<Session>,
     /// Whether `session` is one of the gateway's own, whose wire several clients share.
     shared: bool,
+    /// The id of the running request as the server knows it.
+    sent: Option<Id>,
 }
 
 #[async_trait]
@@ -180,7 +183,9 @@ impl Link for Post {
                 ..
             }) if self.shared => {
                 // The server refused before it processed anything, so this is not a second call.
-                self.server.shared.forget(&self.headers.injected);
+                self.server
+                    .shared
+                    .forget(&self.headers.injected, self.session.as_ref());
                 let server = Arc::clone(&self.server);
                 let headers = &self.headers;
                 let session = server
@@ -188,14 +193,20 @@ impl Link for Post {
                     .get(&headers.injected, || server.greet(headers))
                     .await?;
                 self.session = Some(session);
-                self.exchange(message).await
+                // The client has no session that could be gone.
+                self.exchange(message).await.map_err(|error| match error.fault {
+                    Fault::SessionGone => self
+                        .server
+                        .fails(Fault::Broken("it forgets every session at once".into())),
+                    _ => error,
+                })
             }
             outcome => outcome,
         }
     }
 
-    async fn cancel(&mut self, request: &Message, reason: &str) {
-        let (Some(id), Some(session)) = (request.id(), &self.session) else {
+    async fn cancel(&mut self, _request: &Message, reason: &str) {
+        let (Some(id), Some(session)) = (&self.sent, &self.session) else {
             return;
         };
         let reason = serde_json::to_string(reason).unwrap_or_default();
@@ -209,7 +220,7 @@ impl Link for Post {
 }
 
 impl Post {
-    async fn exchange(&self, message: &Message) -> Result<Reply, Error> {
+    async fn exchange(&mut self, message: &Message) -> Result<Reply, Error> {
         // On a shared wire two clients may use the same id at the same time, so there it is ours.
         let renamed = match (self.shared, message.id()) {
             (true, Some(_)) if message.method().is_some() => {
@@ -218,6 +229,7 @@ impl Post {
             _ => None,
         };
         let sent = renamed.as_ref().unwrap_or(message);
+        self.sent = sent.id().cloned();
         let repeatable = message.method().is_some_and(mcp::Method::is_safe_to_repeat);
         let response = self
             .server
@@ -255,11 +267,9 @@ impl Server {
             let reply = answer::read(wire, response, &question, &question).await?;
             let session = reply.session;
             let answer = answer::last(reply.messages).await?;
-            let Some(revision) = answer.as_ref().and_then(handshake::agreed_revision) else {
-                return Err(self.fails(Fault::Broken(
-                    "it answers neither `server/discover` nor `initialize`".into(),
-                )));
-            };
+            let answer = answer
+                .ok_or_else(|| self.fails(Fault::Broken("it took `initialize` without answering".into())))?;
+            let revision = handshake::agreement(&self.name, &answer)?;
             let session = Session {
                 id: session,
                 revision,
@@ -288,7 +298,7 @@ impl Server {
     ) -> Result<Discovery, Error> {
         match response.status().as_u16() {
             status @ (401 | 403) => return Err(self.fails(Fault::Unauthorized(status))),
-            status @ (408 | 429 | 503) => {
+            status @ (408 | 429 | 502 | 503 | 504) => {
                 let retry_after = answer::retry_after(&response);
                 return Err(self.fails(Fault::Status { status, retry_after }));
             }
@@ -394,8 +404,17 @@ fn lines(headers: &Headers, session: Option<&Session>) -> Vec<(HeaderName, Heade
     add(header::CONTENT_TYPE, JSON);
     add(header::ACCEPT, BOTH_TYPES);
     add(header::USER_AGENT, USER_AGENT);
+    // A session is spoken in the revision that was agreed in it, whatever the client writes.
+    let agreed = session
+        .map(|session| session.revision)
+        .filter(|revision| *revision >= Revision::V2025_06_18);
     for (name, value) in &headers.passed {
-        add(name.clone(), value.clone());
+        if agreed.is_none() || *name != VERSION {
+            add(name.clone(), value.clone());
+        }
+    }
+    if let Some(revision) = agreed {
+        add(VERSION, HeaderValue::from_static(revision.as_str()));
     }
     if let Some(id) = session.and_then(|session| session.id.as_deref())
         && let Ok(id) = HeaderValue::from_str(id)

@@ -107,6 +107,9 @@ pub struct Reply {
     pub session: Option<Box<str>>,
     /// The messages.
     pub messages: Messages,
+    /// Whether it is a refusal in words that a server of the era spoken to would not choose: it may
+    /// have become a server of the other.
+    pub doubtful: bool,
 }
 
 /// The messages of a reply.
@@ -140,6 +143,7 @@ impl Reply {
             status: 202,
             session: None,
             messages: Messages::Accepted,
+            doubtful: false,
         }
     }
 
@@ -149,6 +153,7 @@ impl Reply {
             status,
             session: None,
             messages: Messages::One(message),
+            doubtful: false,
         }
     }
 
@@ -158,6 +163,7 @@ impl Reply {
             status: 200,
             session: None,
             messages: Messages::Stream(stream),
+            doubtful: false,
         }
     }
 }

@@ -45,24 +45,15 @@ impl Guard {
     /// When the guard process cannot be started: then the child must not run either.
     pub fn watch(&self, group: Pid) -> std::io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        state.groups.insert(group.as_raw_nonzero().get());
-        if state.process.is_some() && state.tell(&format!("+{}\n", group.as_raw_nonzero())).is_ok() {
-            return Ok(());
+        let number = group.as_raw_nonzero().get();
+        state.groups.insert(number);
+        let told = self.tell_of(&mut state, number);
+        if told.is_err() {
+            // The child is ended in this case. Its number may soon be somebody else's, whom a later
+            // guard must not be told of.
+            state.groups.remove(&number);
         }
-        // Not started yet, or somebody killed it: a new one learns of all groups.
-        let process = Command::new(&self.executable)
-            .arg("guard")
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        if let Some(mut old) = state.process.replace(process) {
-            let _ = old.wait();
-        }
-        let all: String = state.groups.iter().map(|group| format!("+{group}\n")).collect();
-        state.tell(&all)
+        told
     }
 
     /// This group has ended; its number may soon be somebody else's.
@@ -80,6 +71,26 @@ impl Guard {
             drop(process.stdin.take());
             let _ = process.wait();
         }
+    }
+
+    fn tell_of(&self, state: &mut State, group: i32) -> std::io::Result<()> {
+        if state.process.is_some() && state.tell(&format!("+{group}\n")).is_ok() {
+            return Ok(());
+        }
+        // Not started yet, or somebody killed it: a new one learns of all groups.
+        let process = Command::new(&self.executable)
+            .arg("guard")
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        if let Some(mut old) = state.process.replace(process) {
+            let _ = old.wait();
+        }
+        let all: String = state.groups.iter().map(|group| format!("+{group}\n")).collect();
+        state.tell(&all)
     }
 }
 
@@ -131,4 +142,19 @@ fn lives(group: Pid) -> bool {
         let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
         fields.next().is_some_and(|state| state != "Z") && fields.nth(1) == Some(&group)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_could_not_be_watched_is_not_remembered() {
+        let guard = Guard::new("/nonexistent/causeway".into());
+
+        let outcome = guard.watch(Pid::from_raw(4_000_000).unwrap());
+
+        assert!(outcome.is_err());
+        assert!(guard.state.lock().unwrap().groups.is_empty());
+    }
 }

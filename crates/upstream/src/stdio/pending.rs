@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use mcp::{Id, Kind, Message, Method};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for one reader; one place is kept for the answer.
 const QUEUE: usize = 256;
@@ -14,10 +14,11 @@ const QUEUE: usize = 256;
 /// Bytes of notifications that may wait for one reader, answer not counted.
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// Every running request of one wire.
-#[derive(Default)]
+/// Every running request of one wire. A clone is the same table.
+#[derive(Clone, Default)]
 pub(super) struct Pending {
-    waiting: Mutex<Table>,
+    waiting: Arc<Mutex<Table>>,
+    emptied: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -33,12 +34,13 @@ struct Waiting {
     queued: Arc<AtomicUsize>,
 }
 
-/// The waiting side of one request.
+/// The waiting side of one request. Whoever drops it waits no longer.
 pub(super) struct Ticket {
     /// The id on the wire.
     pub(super) id: u64,
-    pub(super) messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Message>,
     queued: Arc<AtomicUsize>,
+    pending: Pending,
 }
 
 /// What became of a message from the server.
@@ -83,17 +85,36 @@ impl Pending {
         if asked.progress_token().is_some() {
             renamed = renamed.with_progress_token(id.to_string().as_bytes());
         }
-        Some((Ticket { id, messages, queued }, renamed))
+        let ticket = Ticket {
+            id,
+            messages,
+            queued,
+            pending: self.clone(),
+        };
+        Some((ticket, renamed))
     }
 
-    /// Nobody waits for this request any more. True if it was still running.
+    /// Nobody waits for this request any more, or nothing will come for it. True if it was still
+    /// running.
     pub(super) fn abandon(&self, id: u64) -> bool {
-        self.locked().requests.remove(&id).is_some()
+        self.remove(id).is_some()
     }
 
     /// How many requests run.
     pub(super) fn running(&self) -> usize {
         self.locked().requests.len()
+    }
+
+    /// Waits until no request runs.
+    pub(super) async fn emptied(&self) {
+        loop {
+            // Made before the look, so that nothing is missed between the two.
+            let emptied = self.emptied.notified();
+            if self.running() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// The wire has ended: everybody who waits learns it, and nobody can begin to.
@@ -118,7 +139,7 @@ impl Pending {
         let Some(id) = message.id().and_then(wire_id) else {
             return Delivery::Unclaimed;
         };
-        let Some(waiting) = self.locked().requests.remove(&id) else {
+        let Some(waiting) = self.remove(id) else {
             return Delivery::Unclaimed;
         };
         let Some(asked) = waiting.asked.id() else {
@@ -164,6 +185,15 @@ impl Pending {
         waiting.offer(restored)
     }
 
+    fn remove(&self, id: u64) -> Option<Waiting> {
+        let mut table = self.locked();
+        let waiting = table.requests.remove(&id);
+        if table.requests.is_empty() {
+            self.emptied.notify_waiters();
+        }
+        waiting
+    }
+
     fn locked(&self) -> MutexGuard<'_, Table> {
         self.waiting
             .lock()
@@ -173,11 +203,11 @@ impl Pending {
 
 impl Waiting {
     /// Queues a message unless its reader has enough to read already: a slow reader loses
-    /// notifications, never its answer, and never holds up the others on the wire.
+    /// notifications and questions, never its answer, and never holds up the others on the wire.
     fn offer(&self, message: Message) -> Delivery {
         let bytes = message.bytes().len();
         let full = self.messages.capacity() <= 1 || self.queued.load(Ordering::Relaxed) + bytes > QUEUE_BYTES;
-        if full && message.kind() == Kind::Notification {
+        if full {
             return Delivery::Overflowed;
         }
         match self.messages.try_send(message) {
@@ -202,6 +232,12 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.pending.abandon(self.id);
+    }
+}
+
 fn wire_id(id: &Id) -> Option<u64> {
     wire_number(id.raw().as_bytes())
 }
@@ -209,4 +245,186 @@ fn wire_id(id: &Id) -> Option<u64> {
 /// Ours are numbers; a server that answers `"7"` for `7` is understood too.
 fn wire_number(raw: &[u8]) -> Option<u64> {
     std::str::from_utf8(raw).ok()?.trim_matches('"').parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), &mcp::Limits::default()).unwrap()
+    }
+
+    fn call(id: &str) -> Message {
+        message(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"x","_meta":{{"progressToken":"mine"}}}}}}"#
+        ))
+    }
+
+    fn log() -> Message {
+        message(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#)
+    }
+
+    fn question() -> Message {
+        message(r#"{"jsonrpc":"2.0","id":"s1","method":"roots/list"}"#)
+    }
+
+    fn result(id: u64) -> Message {
+        message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))
+    }
+
+    fn text(message: &Message) -> &str {
+        std::str::from_utf8(message.bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn ids_and_tokens_on_the_wire_are_ours_and_come_back_as_the_client_s() {
+        let pending = Pending::default();
+        let (mut ticket, renamed) = pending.register(&call(r#""a""#)).unwrap();
+        assert_eq!(renamed.id(), Some(&Id::number(1)));
+        assert_eq!(renamed.progress_token(), Some(&b"1"[..]));
+
+        let progress = message(
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5}}"#,
+        );
+        assert_eq!(
+            pending.deliver(progress, Attribution::OnlyIfAlone),
+            Delivery::Delivered
+        );
+        assert_eq!(pending.answer(&result(1)), Delivery::Delivered);
+
+        assert_eq!(
+            ticket.next().await.unwrap().progress_token(),
+            Some(&br#""mine""#[..])
+        );
+        let answer = ticket.next().await.unwrap();
+        assert_eq!(text(&answer), r#"{"jsonrpc":"2.0","id":"a","result":{}}"#);
+        assert!(ticket.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_subscription_is_told_by_the_client_s_own_id() {
+        let pending = Pending::default();
+        let listen = message(r#"{"jsonrpc":"2.0","id":"mine","method":"subscriptions/listen"}"#);
+        let (_first, _) = pending.register(&call("1")).unwrap();
+        let (mut second, renamed) = pending.register(&listen).unwrap();
+        assert_eq!(renamed.id(), Some(&Id::number(2)));
+
+        let told = |id: &str| {
+            let key = "io.modelcontextprotocol/subscriptionId";
+            message(&format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"{key}":{id}}}}}}}"#
+            ))
+        };
+        assert_eq!(
+            pending.deliver(told("2"), Attribution::OnlyIfAlone),
+            Delivery::Delivered
+        );
+        assert_eq!(
+            pending.deliver(told("9"), Attribution::Oldest),
+            Delivery::Unclaimed
+        );
+
+        let notification = second.next().await.unwrap();
+        assert_eq!(notification.subscription().unwrap().raw(), r#""mine""#);
+    }
+
+    #[tokio::test]
+    async fn what_names_no_request_goes_to_the_oldest_on_a_wire_of_one_client() {
+        let pending = Pending::default();
+        let (mut oldest, _) = pending.register(&call("1")).unwrap();
+        let (_other, _) = pending.register(&call("2")).unwrap();
+
+        assert_eq!(
+            pending.deliver(question(), Attribution::Oldest),
+            Delivery::Delivered
+        );
+
+        assert_eq!(oldest.next().await.unwrap().kind(), Kind::Request);
+    }
+
+    #[test]
+    fn what_names_no_request_goes_to_nobody_where_several_run_on_a_shared_wire() {
+        let pending = Pending::default();
+        let deliver = || pending.deliver(log(), Attribution::OnlyIfAlone);
+        assert_eq!(deliver(), Delivery::Unclaimed);
+
+        let (_first, _) = pending.register(&call("1")).unwrap();
+        assert_eq!(deliver(), Delivery::Delivered);
+
+        let (_second, _) = pending.register(&call("2")).unwrap();
+        assert_eq!(deliver(), Delivery::Unclaimed);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_loses_notifications_and_questions_but_never_its_answer() {
+        let pending = Pending::default();
+        let (mut ticket, _) = pending.register(&call("1")).unwrap();
+        while pending.deliver(log(), Attribution::Oldest) == Delivery::Delivered {}
+
+        assert_eq!(
+            pending.deliver(question(), Attribution::Oldest),
+            Delivery::Overflowed
+        );
+        assert_eq!(pending.answer(&result(1)), Delivery::Delivered);
+
+        let mut last = None;
+        while let Some(next) = ticket.next().await {
+            last = Some(next.kind());
+        }
+        assert_eq!(last, Some(Kind::Result));
+    }
+
+    #[test]
+    fn a_reader_of_long_messages_is_bounded_by_their_bytes() {
+        let pending = Pending::default();
+        let (_ticket, _) = pending.register(&call("1")).unwrap();
+        let long = "x".repeat(QUEUE_BYTES / 2);
+        let long = message(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"data":"{long}"}}}}"#
+        ));
+
+        let outcomes = [(); 2].map(|()| pending.deliver(long.clone(), Attribution::Oldest));
+
+        assert_eq!(outcomes, [Delivery::Delivered, Delivery::Overflowed]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_ticket_leaves_nothing_behind() {
+        let pending = Pending::default();
+        let (abandoned, _) = pending.register(&call("1")).unwrap();
+        let (_running, _) = pending.register(&call("2")).unwrap();
+
+        drop(abandoned);
+
+        assert_eq!(pending.running(), 1);
+        assert_eq!(pending.answer(&result(1)), Delivery::Unclaimed);
+        assert_eq!(
+            pending.deliver(log(), Attribution::OnlyIfAlone),
+            Delivery::Delivered
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_table_to_be_empty_is_told() {
+        let pending = Pending::default();
+        let (ticket, _) = pending.register(&call("1")).unwrap();
+
+        let ((), ()) = tokio::join!(pending.emptied(), async { drop(ticket) });
+
+        assert_eq!(pending.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_closed_table_ends_all_waiting_and_takes_nobody_new() {
+        let pending = Pending::default();
+        let (mut ticket, _) = pending.register(&call("1")).unwrap();
+
+        pending.close();
+
+        assert!(ticket.next().await.is_none());
+        assert!(pending.register(&call("2")).is_none());
+        assert_eq!(pending.answer(&result(1)), Delivery::Unclaimed);
+    }
 }

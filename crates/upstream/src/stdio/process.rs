@@ -36,6 +36,9 @@ const INHERITED: [&str; 16] = [
 /// After its input is closed a child may tidy up this long, and as long again after TERM.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Nobody tells us when a grandchild ends; we look this often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Lines of a child's error output that reach our log, each second.
 const STDERR_LINES_A_SECOND: u32 = 50;
 
@@ -63,6 +66,7 @@ pub(super) struct Process {
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
+    patience: Duration,
 }
 
 impl Command {
@@ -106,6 +110,7 @@ impl Command {
             stdin,
             stdout,
             stderr,
+            patience: PATIENCE,
         })
     }
 }
@@ -138,26 +143,34 @@ impl Process {
         }
     }
 
-    /// Waits until the child has ended by itself.
-    pub(super) async fn ended(&mut self) -> String {
+    /// Ends the child: its input is closed, then its group gets TERM, then KILL.
+    pub(super) async fn end(mut self) -> String {
+        drop(self.stdin.take());
+        let patience = self.patience;
+        let stays = tokio::time::timeout(patience, self.child.wait()).await.is_err();
+        // Where the child went, something it started may have stayed.
+        if stays || self.group_lives() {
+            let _ = kill_process_group(self.group, Signal::TERM);
+            if tokio::time::timeout(patience, self.group_ended()).await.is_err() {
+                let _ = kill_process_group(self.group, Signal::KILL);
+            }
+        }
         let outcome = describe(self.child.wait().await);
-        // What it started and left behind goes with it.
-        let _ = kill_process_group(self.group, Signal::KILL);
         self.guard.forget(self.group);
         outcome
     }
 
-    /// Ends the child: its input is closed, then its group gets TERM, then KILL.
-    pub(super) async fn end(mut self) -> String {
-        drop(self.stdin.take());
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
-            let _ = kill_process_group(self.group, Signal::TERM);
-            let _ = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        } else if test_kill_process_group(self.group).is_ok() {
-            // The child went, and something it started stayed.
-            let _ = kill_process_group(self.group, Signal::TERM);
+    /// Waits until the child and all it started have ended.
+    async fn group_ended(&mut self) {
+        // Reaped first: until then the child itself counts as one of its group.
+        let _ = self.child.wait().await;
+        while self.group_lives() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.ended().await
+    }
+
+    fn group_lives(&self) -> bool {
+        test_kill_process_group(self.group).is_ok()
     }
 }
 
@@ -222,5 +235,79 @@ impl Budget {
         let affordable = self.left > 0;
         self.left = self.left.saturating_sub(1);
         affordable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::Lines;
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    /// Starts a script, and waits until it has written `ready`.
+    async fn start(script: &str, patience: Duration) -> (Process, Lines<BufReader<ChildStdout>>) {
+        let command = Command {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: Vec::new(),
+            directory: None,
+        };
+        // `grep guard` reads its input to the end, as a guard does.
+        let guard = Arc::new(Guard::new("grep".into()));
+        let mut process = command.start(&guard).unwrap();
+        process.patience = patience;
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("ready"));
+        (process, lines)
+    }
+
+    async fn end(process: Process) -> String {
+        let ended = tokio::time::timeout(Duration::from_secs(10), process.end());
+        ended.await.expect("the end of a process is bounded")
+    }
+
+    #[tokio::test]
+    async fn a_child_ends_when_its_input_does() {
+        let (process, _) = start("echo ready; cat", PATIENCE).await;
+
+        assert_eq!(end(process).await, "exit status: 0");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ignores_the_end_of_its_input_gets_term() {
+        let (process, _) = start("echo ready; exec sleep 60", SHORT).await;
+
+        assert!(end(process).await.starts_with("signal: 15"));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ignores_term_is_killed() {
+        let script = r#"trap "" TERM; echo ready; cat >/dev/null; while :; do sleep 1; done"#;
+        let (process, _) = start(script, SHORT).await;
+
+        assert!(end(process).await.starts_with("signal: 9"));
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_stayed_has_time_to_tidy_up() {
+        let script = r#"(trap "echo tidied; exit" TERM; echo ready; while :; do sleep 0.1; done) & exit 0"#;
+        let (process, mut lines) = start(script, PATIENCE).await;
+
+        end(process).await;
+
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("tidied"));
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_ignores_term_is_killed() {
+        let script = r#"(trap "" TERM; echo ready; while :; do sleep 1; done) & exit 0"#;
+        let (process, mut lines) = start(script, SHORT).await;
+
+        end(process).await;
+
+        // Its output ends when it does.
+        let ended = tokio::time::timeout(Duration::from_secs(10), lines.next_line());
+        assert_eq!(ended.await.unwrap().unwrap(), None);
     }
 }

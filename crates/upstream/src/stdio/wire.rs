@@ -3,16 +3,18 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::frame::line::LineReader;
-use mcp::{Id, Kind, Message, Method, Revision};
+use mcp::{Body, Id, Kind, Message, Method, Revision};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{Notify, OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pause::Pauses;
 use super::pending::{Attribution, Delivery, Pending, Ticket};
 use super::process::Process;
 use crate::error::{Error, Fault};
@@ -22,10 +24,13 @@ use crate::metrics::Metrics;
 const QUEUE: usize = 64;
 
 /// Lines that are no message before the child is taken for broken.
-const GARBAGE_BORNE: u32 = 100;
+const GARBAGE_BORNE: u64 = 100;
 
 /// Read at once from a child.
 const READ: usize = 16 * 1024;
+
+/// Why a child is ended that can be asked nothing more.
+const DEAF: &str = "it closed its input";
 
 /// A running child.
 pub(super) struct Wire {
@@ -33,15 +38,22 @@ pub(super) struct Wire {
     pub(super) pending: Pending,
     /// What was agreed in a handshake of the gateway's own, once there was one.
     pub(super) agreed: OnceCell<Revision>,
-    pub(super) first_output: Notify,
-    lines: mpsc::Sender<Bytes>,
+    /// Cancelled once the child has written anything.
+    pub(super) heard: CancellationToken,
+    lines: mpsc::Sender<Line>,
     attribution: Attribution,
     stop: CancellationToken,
-    ended: OnceLock<(Fault, Instant)>,
-    gone: CancellationToken,
+    /// Whether the child closed its input: it takes no requests, but may finish its answers.
+    deaf: AtomicBool,
+    in_session: AtomicBool,
+    ended: OnceLock<Fault>,
     started: Instant,
-    told: AtomicBool,
     last_used: AtomicU64,
+}
+
+/// A child that was started and that nobody keeps yet: it ends when this is dropped.
+pub(super) struct Started {
+    wire: Option<Arc<Wire>>,
 }
 
 /// What a wire needs to run.
@@ -55,48 +67,80 @@ pub(super) struct Setup {
     pub(super) limits: mcp::Limits,
     pub(super) metrics: Arc<Metrics>,
     pub(super) secrets: Vec<config::Secret>,
+    /// Ends the child when cancelled.
+    pub(super) stop: CancellationToken,
+    /// Learns how the child ended.
+    pub(super) pauses: Arc<Pauses>,
+}
+
+/// A line on its way to the child.
+struct Line {
+    text: Bytes,
+    /// The request it carries, by its id on the wire.
+    request: Option<u64>,
 }
 
 impl Wire {
     /// Takes over a child that was just started. The future it returns is the child's life.
-    pub(super) fn run(setup: Setup, process: Process) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+    pub(super) fn run(setup: Setup, process: Process) -> (Started, impl Future<Output = ()> + Send) {
         let (lines, queue) = mpsc::channel(QUEUE);
         let wire = Arc::new(Self {
             upstream: Arc::clone(&setup.upstream),
             pending: Pending::default(),
             agreed: OnceCell::new(),
-            first_output: Notify::new(),
+            heard: CancellationToken::new(),
             lines,
             attribution: setup.attribution,
-            stop: CancellationToken::new(),
+            stop: setup.stop.clone(),
+            deaf: AtomicBool::new(false),
+            in_session: AtomicBool::new(false),
             ended: OnceLock::new(),
-            gone: CancellationToken::new(),
             started: Instant::now(),
-            told: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
         });
         let life = Arc::clone(&wire).live(setup, process, queue);
-        (wire, life)
+        (Started { wire: Some(wire) }, life)
     }
 
     /// Sends a request and takes a ticket for what comes back.
     pub(super) async fn ask(&self, request: &Message) -> Result<Ticket, Error> {
-        self.touch();
+        if !self.is_alive() {
+            return Err(self.ending());
+        }
         let (ticket, renamed) = self.pending.register(request).ok_or_else(|| self.ending())?;
-        // A caller may leave while the child is slow to read; its place must not stay behind.
-        let place = Place {
-            pending: &self.pending,
-            id: ticket.id,
-        };
-        self.put(&renamed).await?;
-        std::mem::forget(place);
+        // The child may be slow to read. A caller who leaves meanwhile drops the ticket.
+        self.queue(&renamed, Some(ticket.id)).await?;
         Ok(ticket)
+    }
+
+    /// Sends a request and waits for its answer. What the child says before it has no reader:
+    /// servers log, and tell of changed lists, even before a handshake is done.
+    pub(super) async fn answer_to(&self, request: &Message) -> Result<Message, Error> {
+        let mut ticket = self.ask(request).await?;
+        loop {
+            let message = ticket.next().await.ok_or_else(|| self.ending())?;
+            match message.kind() {
+                Kind::Result | Kind::Error => return Ok(message),
+                Kind::Notification => {}
+                Kind::Request => {
+                    if let Some(id) = message.id() {
+                        self.put(&refusal(id)).await?;
+                    }
+                }
+            }
+        }
     }
 
     /// Sends a message that nobody answers.
     pub(super) async fn put(&self, message: &Message) -> Result<(), Error> {
+        self.queue(message, None).await
+    }
+
+    async fn queue(&self, message: &Message, request: Option<u64>) -> Result<(), Error> {
         self.touch();
-        self.lines.send(framed(message)).await.map_err(|_| self.ending())
+        let text = framed(message);
+        let sent = self.lines.send(Line { text, request }).await;
+        sent.map_err(|_| self.ending())
     }
 
     /// Takes a request back: the child is told if it still runs there.
@@ -104,36 +148,41 @@ impl Wire {
         if self.pending.abandon(id) {
             let params = format!(r#"{{"requestId":{id},"reason":"the client no longer waits"}}"#);
             let cancelled = Message::notification("notifications/cancelled", Some(&params));
-            let _ = self.lines.try_send(framed(&cancelled));
+            let text = framed(&cancelled);
+            let _ = self.lines.try_send(Line { text, request: None });
         }
     }
 
-    /// Ends the child; [`Wire::gone`] tells when it has ended.
+    /// Ends the child.
     pub(super) fn stop(&self) {
-        self.told.store(true, Ordering::Relaxed);
         self.stop.cancel();
-    }
-
-    /// Waits until the child has ended.
-    pub(super) async fn gone(&self) {
-        self.gone.cancelled().await;
     }
 
     /// Whether it still takes requests.
     pub(super) fn is_alive(&self) -> bool {
-        !self.stop.is_cancelled() && self.ended.get().is_none()
+        !self.stop.is_cancelled() && !self.deaf.load(Ordering::Relaxed) && self.ended.get().is_none()
     }
 
-    /// When and after how long it ended, if it did so without being told to.
-    pub(super) fn crashed(&self) -> Option<(Instant, Duration)> {
-        let (_, ended) = self.ended.get().filter(|_| !self.told.load(Ordering::Relaxed))?;
-        Some((*ended, ended.duration_since(self.started)))
+    /// Whether several clients speak over it.
+    pub(super) fn is_shared(&self) -> bool {
+        match self.attribution {
+            Attribution::OnlyIfAlone => true,
+            Attribution::Oldest => false,
+        }
+    }
+
+    /// Its handshake with its one client is done: if it crashes from now on, that is no failed start.
+    pub(super) fn begin_session(&self) {
+        self.in_session.store(true, Ordering::Relaxed);
     }
 
     /// Why it no longer answers.
     pub(super) fn ending(&self) -> Error {
-        let known = self.ended.get().map(|(fault, _)| fault.clone());
-        let fault = known.unwrap_or_else(|| Fault::Exited("it is being stopped".into()));
+        let fault = match self.ended.get() {
+            Some(fault) => fault.clone(),
+            None if self.deaf.load(Ordering::Relaxed) => Fault::Exited(DEAF.into()),
+            None => Fault::Exited("it is being stopped".into()),
+        };
         fault.of(&self.upstream)
     }
 
@@ -142,32 +191,34 @@ impl Wire {
         self.last_used.store(now, Ordering::Relaxed);
     }
 
-    async fn live(self: Arc<Self>, setup: Setup, mut process: Process, queue: mpsc::Receiver<Bytes>) {
+    async fn live(self: Arc<Self>, setup: Setup, mut process: Process, queue: mpsc::Receiver<Line>) {
         let children = setup.metrics.children.with_label_values(&[&self.upstream]);
         children.inc();
         let stderr = process.drain_stderr(&self.upstream, setup.secrets.clone());
         let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
-        let fault = tokio::select! {
-            () = self.stop.cancelled() => Fault::Exited("it was stopped".into()),
-            () = self.idle_for(setup.idle) => {
-                self.told.store(true, Ordering::Relaxed);
-                Fault::Exited("it was idle for too long".into())
-            }
-            fault = self.read(stdout, &setup) => fault,
-            fault = self.write(stdin, queue) => fault,
+        let (fault, by_itself) = tokio::select! {
+            () = self.stop.cancelled() => (Fault::Exited("it was stopped".into()), false),
+            () = self.idle_for(setup.idle) => (Fault::Exited("it was idle for too long".into()), false),
+            fault = self.read(stdout, &setup) => (fault, true),
+            fault = self.write(stdin, queue) => (fault, true),
             // Ends only when the child closes it; that alone is no reason to end the child.
             fault = async { stderr.await; std::future::pending().await } => fault,
         };
-        // Those who wait learn it at once; ending the child may take its patience.
-        let _ = self.ended.set((fault.clone(), Instant::now()));
+        // Before those who wait learn of the end, and may ask for the next child.
+        if by_itself && !self.in_session.load(Ordering::Relaxed) {
+            setup.pauses.note_crash(self.started);
+        } else {
+            setup.pauses.note_end(self.started);
+        }
+        // They learn it at once; ending the child may take its patience.
+        let _ = self.ended.set(fault.clone());
         self.pending.close();
         let outcome = process.end().await;
-        if !self.told.load(Ordering::Relaxed) {
+        if by_itself {
             setup.metrics.crashes.with_label_values(&[&self.upstream]).inc();
             tracing::warn!(upstream = %self.upstream, %outcome, ?fault, "a process ended by itself");
         }
         children.dec();
-        self.gone.cancel();
     }
 
     async fn idle_for(&self, idle: Option<Duration>) {
@@ -184,18 +235,32 @@ impl Wire {
         }
     }
 
-    async fn write(&self, stdin: Option<ChildStdin>, mut queue: mpsc::Receiver<Bytes>) -> Fault {
+    async fn write(&self, stdin: Option<ChildStdin>, mut queue: mpsc::Receiver<Line>) -> Fault {
         let Some(mut stdin) = stdin else {
             return Fault::Exited("it has no input".into());
         };
         while let Some(line) = queue.recv().await {
-            if let Err(error) = stdin.write_all(&line).await {
+            if let Err(error) = stdin.write_all(&line.text).await {
                 tracing::debug!(upstream = %self.upstream, %error, "a process closed its input");
-                // Its output says how it ends; a child may close its input and finish its answers.
-                return std::future::pending().await;
+                self.turn_deaf(line, queue).await;
+                return Fault::Exited(DEAF.into());
             }
         }
         std::future::pending().await
+    }
+
+    /// The child will read no more, but may finish what it has read: waits until it has.
+    async fn turn_deaf(&self, unread: Line, mut queue: mpsc::Receiver<Line>) {
+        self.deaf.store(true, Ordering::Relaxed);
+        queue.close();
+        let mut unread = Some(unread);
+        while let Some(line) = unread {
+            if let Some(id) = line.request {
+                self.pending.abandon(id);
+            }
+            unread = queue.recv().await;
+        }
+        self.pending.emptied().await;
     }
 
     async fn read(&self, stdout: Option<ChildStdout>, setup: &Setup) -> Fault {
@@ -209,30 +274,48 @@ impl Wire {
             buffer.reserve(READ);
             match stdout.read_buf(&mut buffer).await {
                 Ok(0) | Err(_) => return Fault::Exited("it closed its output".into()),
-                Ok(_) => self.first_output.notify_waiters(),
+                Ok(_) => self.heard.cancel(),
             }
             lines.push(&buffer.split());
             for line in lines.by_ref() {
                 let Ok(line) = line else {
                     return Fault::TooLong(setup.line);
                 };
-                match Message::parse(line, &setup.limits) {
-                    Ok(message) => self.take(message, setup).await,
-                    Err(_) => {
-                        garbage += 1;
-                        setup.metrics.garbage.with_label_values(&[&self.upstream]).inc();
-                        if garbage == 1 {
-                            tracing::warn!(upstream = %self.upstream, "a line of its output is no message and was left out");
-                        }
-                        if garbage > GARBAGE_BORNE {
-                            return Fault::Broken(format!(
-                                "its output held {garbage} lines that are no message"
-                            ));
-                        }
-                    }
+                let garbled = self.take_line(line, setup).await;
+                if garbled == 0 {
+                    continue;
+                }
+                setup
+                    .metrics
+                    .garbage
+                    .with_label_values(&[&self.upstream])
+                    .inc_by(garbled);
+                if garbage == 0 {
+                    tracing::warn!(upstream = %self.upstream, "a line of its output is no message and was left out");
+                }
+                garbage += garbled;
+                if garbage > GARBAGE_BORNE {
+                    return Fault::Broken(format!("its output held {garbage} lines that are no message"));
                 }
             }
         }
+    }
+
+    /// Takes the messages of one line, and tells how many were none. A 2025-03-26 server may batch.
+    async fn take_line(&self, line: Bytes, setup: &Setup) -> u64 {
+        let messages = match Body::parse(line, &setup.limits) {
+            Ok(Body::One(message)) => vec![Ok(message)],
+            Ok(Body::Batch(messages)) => messages,
+            Err(error) => vec![Err(error)],
+        };
+        let mut garbled = 0;
+        for message in messages {
+            match message {
+                Ok(message) => self.take(message, setup).await,
+                Err(_) => garbled += 1,
+            }
+        }
+        garbled
     }
 
     /// Takes one message of the child to whom it belongs.
@@ -267,15 +350,26 @@ impl Wire {
     }
 }
 
-/// A request that is registered and not yet sent.
-struct Place<'a> {
-    pending: &'a Pending,
-    id: u64,
+impl Started {
+    pub(super) fn wire(&self) -> &Arc<Wire> {
+        self.wire
+            .as_ref()
+            .expect("only `keep`, which consumes it, takes it out")
+    }
+
+    /// The child is kept from now on by whoever asked.
+    pub(super) fn keep(mut self) -> Arc<Wire> {
+        self.wire
+            .take()
+            .expect("only `keep`, which consumes it, takes it out")
+    }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Started {
     fn drop(&mut self) {
-        self.pending.abandon(self.id);
+        if let Some(wire) = self.wire.take() {
+            wire.stop();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading what a server answers to a POST: nothing, one JSON message, or a stream of events.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{Request, Response};
 use http::{HeaderName, HeaderValue, Method, header};
-use mcp::frame::sse::SseReader;
-use mcp::{Body, Id, Kind, Message};
+use mcp::frame::sse::{Event, SseReader};
+use mcp::{Body, Id, Kind, Message, code};
 
 use super::{SESSION_ID, Server, lines};
 use crate::error::{Error, Fault};
@@ -16,6 +17,15 @@ use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
 
 /// After the answer a stream should end; a server that lingers costs its connection.
 const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// The pause before a stream is resumed, unless the server asks for another …
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// … and the shortest it may ask for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often in a row a stream is resumed that then says nothing.
+const RESUMED_IN_VAIN: u32 = 5;
 
 /// The longest pause a server may ask for before its stream is resumed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -50,9 +60,8 @@ pub(super) async fn read(
     match status {
         200..=299 => {}
         401 | 403 => return fails(Fault::Unauthorized(status)),
-        404 if wire.session.is_some_and(|session| session.id.is_some()) => return fails(Fault::SessionGone),
         300..=399 => return fails(Fault::Broken(format!("it redirects with status {status}"))),
-        _ => return refusal(server, response, asked).await,
+        _ => return refusal(wire, response, asked).await,
     }
     let session = response
         .header(SESSION_ID)
@@ -73,18 +82,22 @@ pub(super) async fn read(
                 status,
                 session,
                 messages,
+                doubtful: false,
             })
         }
         Content::Events if expects_answer => {
             let stream = Events::new(wire, response, sent, asked);
             Ok(Reply {
-                status,
                 session,
-                messages: Messages::Stream(Box::new(stream)),
+                ..Reply::stream(Box::new(stream))
             })
         }
         // Both 202 and an empty 200 mean that a notification or a response was taken.
-        Content::Events | Content::Other if !expects_answer => Ok(Reply::accepted()),
+        Content::Events | Content::Other if !expects_answer => {
+            // Read to its end, so that the connection can carry the next message.
+            let _ = tokio::time::timeout(END_WITHIN, response.body(server.bounds.answer)).await;
+            Ok(Reply::accepted())
+        }
         Content::Events | Content::Other if status == 202 => fails(Fault::Broken(
             "it took the request with status 202 and will not answer it".into(),
         )),
@@ -128,7 +141,8 @@ pub(super) fn retry_after(response: &Response) -> Option<u64> {
 }
 
 /// A status of 400 and above. With a JSON-RPC error in it, it is an answer.
-async fn refusal(server: &Server, mut response: Response, asked: &Message) -> Result<Reply, Error> {
+async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Result<Reply, Error> {
+    let server = wire.server;
     let status = response.status().as_u16();
     let retry_after = retry_after(&response);
     let is_json = matches!(content_type(&response), Content::Json);
@@ -136,21 +150,60 @@ async fn refusal(server: &Server, mut response: Response, asked: &Message) -> Re
         .body(server.bounds.answer)
         .await
         .map_err(|error| server.failed(error))?;
+    let modern = asked.protocol_version().is_some();
+    let of_session = wire.session.is_some_and(|session| session.id.is_some());
     if is_json
         && let Ok(Body::One(message)) = Body::parse(body, &server.bounds.limits)
         && message.kind() == Kind::Error
     {
-        // A 5xx would make clients drop their session over a mere error.
-        let status = if status >= 500 { 200 } else { status };
-        return Ok(Reply::one(status, addressed(message, asked)));
+        let about_session = match status {
+            400 => speaks_of_session(&message),
+            // A server that does not know a method may say so with 404 too.
+            404 => message.error_code() != Some(code::METHOD_NOT_FOUND),
+            _ => false,
+        };
+        if of_session && about_session {
+            return Err(server.fails(Fault::SessionGone));
+        }
+        let doubtful = modern && status < 500 && !is_modern_refusal(&message);
+        // Only these say what the error says too; a 5xx would make clients drop their session, and
+        // 429 speaks of the gateway's own rates.
+        let status = if matches!(status, 400 | 404) { status } else { 200 };
+        return Ok(Reply {
+            doubtful,
+            ..Reply::one(status, addressed(message, asked))
+        });
     }
-    let modern = asked.protocol_version().is_some();
     Err(server.fails(match status {
+        404 if of_session => Fault::SessionGone,
         400 | 404 | 405 | 406 | 415 if modern => {
             Fault::Misjudged(format!("it refuses a 2026-07-28 request with status {status}"))
         }
         _ => Fault::Status { status, retry_after },
     }))
+}
+
+/// Whether a 400 is about the session, as some servers say what should be a 404 (`protocol.md` §9).
+fn speaks_of_session(refusal: &Message) -> bool {
+    let error = refusal.error().unwrap_or_default();
+    let mentions = error.windows(7).any(|word| word.eq_ignore_ascii_case(b"session"));
+    mentions && matches!(refusal.error_code(), Some(-32000 | -32001))
+}
+
+/// Whether a 2026-07-28 server would refuse with this code (basic/transports/streamable-http).
+fn is_modern_refusal(refusal: &Message) -> bool {
+    matches!(
+        refusal.error_code(),
+        Some(
+            code::METHOD_NOT_FOUND
+                | code::INVALID_PARAMS
+                | code::INVALID_REQUEST
+                | code::PARSE_ERROR
+                | code::HEADER_MISMATCH
+                | code::MISSING_CAPABILITY
+                | code::UNSUPPORTED_VERSION
+        )
+    )
 }
 
 /// A JSON body: one message, or an array of them from a 2025-03-26 server.
@@ -254,6 +307,8 @@ struct Events {
     server: Arc<Server>,
     response: Option<Response>,
     reader: SseReader,
+    /// Messages of an event that was an array of them.
+    queued: VecDeque<Message>,
     sent: Message,
     asked: Message,
     resume: Option<Resume>,
@@ -264,6 +319,7 @@ struct Resume {
     lines: Vec<(HeaderName, HeaderValue)>,
     last_event: Option<String>,
     pause: Duration,
+    in_vain: u32,
 }
 
 impl Events {
@@ -274,55 +330,82 @@ impl Events {
             server: Arc::clone(server),
             response: Some(response),
             reader: SseReader::new(server.bounds.answer),
+            queued: VecDeque::new(),
             sent: sent.clone(),
             asked: asked.clone(),
             resume: resumable.then(|| Resume {
                 lines: lines(wire.headers, wire.session),
                 last_event: None,
-                pause: Duration::ZERO,
+                pause: PAUSE,
+                in_vain: 0,
             }),
         }
     }
 
     /// The next message that is already here.
     fn buffered(&mut self) -> Result<Option<Message>, Error> {
-        while let Some(event) = self.reader.next() {
+        loop {
+            while let Some(message) = self.queued.pop_front() {
+                if let Some(message) = self.judged(message) {
+                    return Ok(Some(message));
+                }
+            }
+            let Some(event) = self.reader.next() else {
+                return Ok(None);
+            };
             let event = event.map_err(|_| Fault::TooLong(self.server.bounds.answer).of(&self.server.name))?;
-            if let Some(resume) = &mut self.resume {
-                if let Some(id) = &event.id {
-                    resume.last_event = Some(id.to_string());
-                }
-                if let Some(milliseconds) = event.retry {
-                    resume.pause = Duration::from_millis(milliseconds).min(LONGEST_PAUSE);
-                }
+            self.take(event)?;
+        }
+    }
+
+    /// Takes the messages of an event, and what it says of resuming.
+    fn take(&mut self, event: Event) -> Result<(), Error> {
+        if let Some(resume) = &mut self.resume {
+            if let Some(id) = event.id {
+                resume.last_event = Some(id);
             }
-            let named_message = event.name.as_deref().is_none_or(|name| name == "message");
-            if event.data.is_empty() || !named_message {
-                continue;
+            if let Some(milliseconds) = event.retry {
+                resume.pause = Duration::from_millis(milliseconds).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             }
-            match Message::parse(event.data, &self.server.bounds.limits) {
-                Ok(message) => {
-                    let is_answer = matches!(message.kind(), Kind::Result | Kind::Error);
-                    if !is_answer {
-                        return Ok(Some(message));
-                    }
-                    if answers(&message, &self.sent) {
-                        self.let_go();
-                        return Ok(Some(addressed(message, &self.asked)));
-                    }
-                    self.server
-                        .metrics
-                        .foreign_answers
-                        .with_label_values(&[&self.server.name])
-                        .inc();
-                }
-                Err(error) => {
-                    let what = format!("an event of its stream is no JSON-RPC message: {error}");
-                    return Err(Fault::Broken(what).of(&self.server.name));
+        }
+        let named_message = event.name.as_deref().is_none_or(|name| name == "message");
+        if event.data.is_empty() || !named_message {
+            return Ok(());
+        }
+        let garbage = |error: mcp::ParseError| {
+            let what = format!("an event of its stream is no JSON-RPC message: {error}");
+            Fault::Broken(what).of(&self.server.name)
+        };
+        match Body::parse(event.data, &self.server.bounds.limits).map_err(garbage)? {
+            Body::One(message) => self.queued.push_back(message),
+            // Servers of 2025-03-26 may say several things at once.
+            Body::Batch(messages) => {
+                for message in messages {
+                    self.queued.push_back(message.map_err(garbage)?);
                 }
             }
         }
-        Ok(None)
+        if let Some(resume) = &mut self.resume {
+            resume.in_vain = 0;
+        }
+        Ok(())
+    }
+
+    /// The message as it goes on; none when it answers another request than ours.
+    fn judged(&mut self, message: Message) -> Option<Message> {
+        if !matches!(message.kind(), Kind::Result | Kind::Error) {
+            return Some(message);
+        }
+        if answers(&message, &self.sent) {
+            self.let_go();
+            return Some(addressed(message, &self.asked));
+        }
+        self.server
+            .metrics
+            .foreign_answers
+            .with_label_values(&[&self.server.name])
+            .inc();
+        None
     }
 
     /// After the answer: the connection returns to the pool if the stream ends now.
@@ -341,8 +424,12 @@ impl Events {
     async fn go_on(&mut self) -> Result<Response, Error> {
         let early = || Fault::Broken("its stream ended before the answer".into()).of(&self.server.name);
         let resume = self.resume.as_mut().ok_or_else(early)?;
-        let last = resume.last_event.take().ok_or_else(early)?;
+        let last = resume.last_event.clone().ok_or_else(early)?;
         let last = HeaderValue::from_str(&last).map_err(|_| early())?;
+        resume.in_vain += 1;
+        if resume.in_vain > RESUMED_IN_VAIN {
+            return Err(early());
+        }
         tokio::time::sleep(resume.pause).await;
         let mut lines = resume.lines.clone();
         lines.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != header::ACCEPT);

@@ -43,9 +43,14 @@ impl SharedSessions {
         cell.get_or_try_init(begin).await.cloned()
     }
 
-    /// The server forgot it: the next caller begins another.
-    pub(super) fn forget(&self, credentials: &Credentials) {
-        self.locked().remove(credentials);
+    /// The server forgot this one: the next caller begins another. One that somebody else has begun
+    /// since stays.
+    pub(super) fn forget(&self, credentials: &Credentials, gone: Option<&Session>) {
+        let mut entries = self.locked();
+        let known = entries.get(credentials).and_then(|entry| entry.session.get());
+        if known.is_some_and(|known| gone.is_some_and(|gone| gone.id == known.id)) {
+            entries.remove(credentials);
+        }
     }
 
     /// An id that no other request on a shared session has.

@@ -1,0 +1,231 @@
+//! The children of one command: what starts them, how many there may be, and what ends them all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use mcp::{Id, Revision};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Bounds;
+use super::guard::Guard;
+use super::pause::Pauses;
+use super::pending::Attribution;
+use super::process::Command;
+use super::slot::Slot;
+use super::wire::{Setup, Started, Wire};
+use crate::error::{Error, Fault};
+use crate::handshake;
+use crate::metrics::Metrics;
+use crate::transport::Session;
+
+/// A handshake of ours, a download by `npx` or `uvx` included.
+const GREET_WITHIN: Duration = Duration::from_secs(120);
+
+/// A session's child that nobody speaks to ends after this long: clients rarely say goodbye.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+
+pub(super) struct Children {
+    pub(super) name: Arc<str>,
+    command: Command,
+    guard: Arc<Guard>,
+    runtime: Handle,
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+    /// Serves every 2026-07-28 request.
+    pub(super) modern: Slot,
+    /// Serves legacy requests that come without a session.
+    pub(super) shared: Slot,
+    /// Serve one legacy session each.
+    private: Mutex<HashMap<Box<str>, Arc<Wire>>>,
+    /// One for each private child that may run, from before its start until it has ended.
+    pub(super) seats: Arc<Semaphore>,
+    pub(super) pauses: Arc<Pauses>,
+    stopping: CancellationToken,
+    pub(super) lives: TaskTracker,
+}
+
+impl Children {
+    pub(super) fn new(
+        name: Arc<str>,
+        command: Command,
+        guard: Arc<Guard>,
+        runtime: Handle,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            name,
+            command,
+            guard,
+            runtime,
+            bounds,
+            metrics,
+            modern: Slot::default(),
+            shared: Slot::default(),
+            private: Mutex::new(HashMap::new()),
+            seats: Arc::new(Semaphore::new(bounds.children.min(Semaphore::MAX_PERMITS))),
+            pauses: Arc::new(Pauses::default()),
+            stopping: CancellationToken::new(),
+            lives: TaskTracker::new(),
+        }
+    }
+
+    /// Starts a child that many clients share.
+    pub(super) async fn start_shared(self: &Arc<Self>) -> Result<Started, Error> {
+        self.start(Attribution::OnlyIfAlone, None, None).await
+    }
+
+    /// Starts a child for one session.
+    pub(super) async fn start_private(self: &Arc<Self>) -> Result<Started, Error> {
+        self.private().retain(|_, wire| wire.is_alive());
+        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
+            let bound = format!(
+                "{} sessions with a process each (`bounds.children`)",
+                self.bounds.children
+            );
+            return Err(Fault::Full(bound).of(&self.name));
+        };
+        self.start(Attribution::Oldest, Some(IDLE), Some(seat)).await
+    }
+
+    /// The child that shares the gateway's own legacy session, its handshake done.
+    pub(super) async fn greeted(self: &Arc<Self>) -> Result<(Arc<Wire>, Revision), Error> {
+        let wire = self.shared.get_or_start(|| self.start_shared()).await?;
+        if let Some(revision) = wire.agreed.get() {
+            return Ok((wire.clone(), *revision));
+        }
+        let (children, greeted) = (Arc::clone(self), Arc::clone(&wire));
+        let handshake = async move {
+            let agreed = greeted.agreed.get_or_try_init(|| children.greet(&greeted));
+            agreed.await.copied()
+        };
+        // The runtime's own, because a caller who leaves must not leave half a handshake behind:
+        // the next one would begin a second on the same pipe.
+        let done = self.runtime.spawn(self.lives.track_future(handshake)).await;
+        let revision = done.unwrap_or_else(|_| Err(self.is_stopping()))?;
+        Ok((wire, revision))
+    }
+
+    /// Keeps a child for the session that it agreed to, and names the session.
+    pub(super) fn begin_session(&self, started: Started) -> Box<str> {
+        let id: Box<str> = config::generate_key().expose().into();
+        let wire = started.keep();
+        wire.begin_session();
+        self.private().insert(id.clone(), wire);
+        id
+    }
+
+    pub(super) fn of_session(&self, session: &Session) -> Result<Arc<Wire>, Error> {
+        let wire = session.id.as_ref().and_then(|id| self.private().get(id).cloned());
+        wire.filter(|wire| wire.is_alive())
+            .ok_or_else(|| Fault::SessionGone.of(&self.name))
+    }
+
+    pub(super) fn end_session(&self, session: &Session) {
+        let ended = session.id.as_ref().and_then(|id| self.private().remove(id));
+        if let Some(wire) = ended {
+            wire.stop();
+        }
+    }
+
+    /// Ends all children, those included that are just starting; there are no others after that.
+    pub(super) async fn stop(&self) {
+        self.stopping.cancel();
+        self.lives.close();
+        self.lives.wait().await;
+        self.private().clear();
+    }
+
+    /// Starts a child on the runtime that owns it.
+    async fn start(
+        self: &Arc<Self>,
+        attribution: Attribution,
+        idle: Option<Duration>,
+        seat: Option<OwnedSemaphorePermit>,
+    ) -> Result<Started, Error> {
+        self.pauses.wait(&self.name).await?;
+        let children = Arc::clone(self);
+        let start = async move {
+            // Asked here, where `stop` waits for us: no child slips in behind it.
+            if children.stopping.is_cancelled() {
+                return Err(children.is_stopping());
+            }
+            let process = children
+                .command
+                .start(&children.guard)
+                .map_err(|error| children.not_started(&error))?;
+            let (started, life) = Wire::run(children.setup(attribution, idle), process);
+            children.lives.spawn(async move {
+                life.await;
+                drop(seat);
+            });
+            Ok(started)
+        };
+        // If the caller leaves, what arrives here is dropped, and so the child ends.
+        let arrived = self.runtime.spawn(self.lives.track_future(start)).await;
+        arrived.unwrap_or_else(|_| Err(self.is_stopping()))
+    }
+
+    fn setup(&self, attribution: Attribution, idle: Option<Duration>) -> Setup {
+        let variables = &self.command.environment;
+        Setup {
+            upstream: Arc::clone(&self.name),
+            attribution,
+            idle,
+            line: self.bounds.line,
+            limits: self.bounds.limits,
+            metrics: Arc::clone(&self.metrics),
+            secrets: variables.iter().map(|(_, value)| value.clone()).collect(),
+            stop: self.stopping.child_token(),
+            pauses: Arc::clone(&self.pauses),
+        }
+    }
+
+    /// The gateway's own handshake.
+    async fn greet(&self, wire: &Wire) -> Result<Revision, Error> {
+        let greeting = async {
+            let answer = wire
+                .answer_to(&handshake::initialize_request(&Id::number(0)))
+                .await?;
+            let revision = handshake::agreement(&self.name, &answer).inspect_err(|_| wire.stop())?;
+            wire.put(&handshake::initialized_notification()).await?;
+            Ok(revision)
+        };
+        match tokio::time::timeout(GREET_WITHIN, greeting).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                wire.stop();
+                Err(Fault::Silent(GREET_WITHIN).of(&self.name))
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> Error {
+        Fault::NotStarted("the gateway is stopping it".into()).of(&self.name)
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> Error {
+        let program = self.command.program.display();
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => match &self.command.directory {
+                Some(directory) if !directory.is_dir() => {
+                    format!("its directory `{}` does not exist", directory.display())
+                }
+                _ => format!("there is no command `{program}` here; install it or give its full path"),
+            },
+            std::io::ErrorKind::PermissionDenied => format!("`{program}` may not be executed"),
+            _ => error.to_string(),
+        };
+        Fault::NotStarted(why).of(&self.name)
+    }
+
+    fn private(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Wire>>> {
+        self.private
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,140 @@
+//! The link to a child: carries the messages of one exchange over its wire.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp::{Id, Kind, Message, Method};
+
+use super::children::Children;
+use super::pending::Ticket;
+use super::wire::{Started, Wire};
+use crate::error::Error;
+use crate::transport::{Link, MessageStream, Reply};
+
+/// The link of one exchange.
+pub(super) struct Pipe {
+    children: Arc<Children>,
+    wire: Arc<Wire>,
+    /// The child that a session is to begin with. A client that leaves before its handshake is done
+    /// drops it here, and so leaves no child behind.
+    greeting: Option<Started>,
+}
+
+impl Pipe {
+    /// To a child that serves already.
+    pub(super) fn to(children: &Arc<Children>, wire: Arc<Wire>) -> Self {
+        Self {
+            children: Arc::clone(children),
+            wire,
+            greeting: None,
+        }
+    }
+
+    /// To a child whose session begins with this exchange.
+    pub(super) fn greeting(children: &Arc<Children>, started: Started) -> Self {
+        Self {
+            children: Arc::clone(children),
+            wire: Arc::clone(started.wire()),
+            greeting: Some(started),
+        }
+    }
+
+    async fn ask(&self, message: &Message) -> Result<Reply, Error> {
+        let ticket = self.wire.ask(message).await?;
+        // An `initialize` cannot be cancelled.
+        let cancellable = message.method() != Some(&Method::Initialize);
+        let mut answer = Answer {
+            wire: Arc::clone(&self.wire),
+            ticket,
+            first: None,
+            cancellable,
+        };
+        let first = answer.next().await?;
+        if matches!(first.kind(), Kind::Result | Kind::Error) {
+            return Ok(Reply::one(200, first));
+        }
+        answer.first = Some(first);
+        Ok(Reply::stream(Box::new(answer)))
+    }
+
+    /// Carries an `initialize`: the child stays if it agreed, and ends if it did not.
+    async fn greet(&self, started: Started, message: &Message) -> Result<Reply, Error> {
+        let answer = self.wire.answer_to(message).await?;
+        let agreed = answer.kind() == Kind::Result;
+        let mut reply = Reply::one(200, answer);
+        if agreed {
+            reply.session = Some(self.children.begin_session(started));
+        }
+        Ok(reply)
+    }
+
+    /// Tells the child that its client no longer waits for a request.
+    async fn pass_cancellation(&self, message: &Message) -> Result<(), Error> {
+        // On a shared wire the id may be that of another client's request. There a client takes its
+        // request back by leaving.
+        if self.wire.is_shared() {
+            return Ok(());
+        }
+        // The child knows the request by our id. One that has ended needs no cancelling.
+        let running = message
+            .cancelled_request()
+            .and_then(|asked| self.wire.pending.id_of(&asked));
+        match running {
+            Some(id) => {
+                let cancelled = message.with_cancelled_request(&Id::number(id));
+                self.wire.put(&cancelled).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Link for Pipe {
+    async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
+        match message.kind() {
+            Kind::Request => match self.greeting.take() {
+                Some(started) => self.greet(started, message).await,
+                None => self.ask(message).await,
+            },
+            Kind::Notification if message.method() == Some(&Method::NotificationsCancelled) => {
+                self.pass_cancellation(message).await?;
+                Ok(Reply::accepted())
+            }
+            Kind::Notification | Kind::Result | Kind::Error => {
+                self.wire.put(message).await?;
+                Ok(Reply::accepted())
+            }
+        }
+    }
+
+    async fn cancel(&mut self, _request: &Message, _reason: &str) {
+        // Dropping the reply has told the child already.
+    }
+}
+
+/// Everything that comes back for one request.
+struct Answer {
+    wire: Arc<Wire>,
+    ticket: Ticket,
+    first: Option<Message>,
+    cancellable: bool,
+}
+
+#[async_trait]
+impl MessageStream for Answer {
+    async fn next(&mut self) -> Result<Message, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
+        self.ticket.next().await.ok_or_else(|| self.wire.ending())
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.cancellable {
+            self.wire.give_up(self.ticket.id);
+        }
+    }
+}
