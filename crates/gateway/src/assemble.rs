@@ -31,6 +31,8 @@ const WRITE_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct House {
     pub(crate) generation: Arc<Generation>,
     pub(crate) metrics: prometheus::Registry,
+    /// Who may read the admin pages.
+    pub(crate) admin_gate: Gate,
     pub(crate) guard: Arc<Guard>,
 }
 
@@ -59,8 +61,10 @@ pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
         depth: plan.bounds.depth,
         ..mcp::Limits::default()
     };
+    let bundle = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
     let resources = Resources {
-        client: egress::Client::new(state, None).map_err(|error| format!("root certificates: {error}"))?,
+        client: egress::Client::new(state, bundle.as_deref())
+            .map_err(|error| format!("root certificates: {error}"))?,
         guard: Arc::clone(&guard),
         runtime: runtime.clone(),
         metrics: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
@@ -78,6 +82,12 @@ pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
             .iter()
             .filter_map(|route| route.host().map(str::to_owned)),
     );
+    let named: Vec<String> = named.collect();
+    let admin_is_loopback = plan
+        .admin
+        .as_ref()
+        .is_some_and(|admin| admin.value.ip().is_loopback());
+    let admin_gate = Gate::for_operators(admin_is_loopback, named.iter().cloned());
     let gate = Gate::new(plan.listen.value.ip().is_loopback(), named);
     let mut injections = HashMap::new();
     let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
@@ -110,6 +120,7 @@ pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
     Ok(House {
         generation: Arc::new(generation),
         metrics,
+        admin_gate,
         guard,
     })
 }

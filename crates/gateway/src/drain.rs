@@ -45,10 +45,13 @@ impl StopSignals {
     }
 }
 
-/// Ends everything in its order: no new work, running calls, processes, the record.
+/// Ends everything in its order: no new work, running calls, processes, the record. From its first
+/// moment new calls are refused, so that a steady load neither holds it up nor starts a process anew.
 pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Duration) {
     current.health.begin_drain();
     let running = || current.account.metrics().running.get();
+    // A call that was let in just before is counted by then.
+    tokio::time::sleep(GLANCE).await;
     if running() > 0 {
         tracing::info!(calls = running(), ?grace, "waiting for running calls");
     }

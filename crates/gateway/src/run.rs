@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::To;
 use config::{Located, Problems, ProcessEnvironment, Source};
-use proxy::{Door, Generation, bind, serve_clients, serve_pages};
+use proxy::{Generation, Listener, bind, serve_clients, serve_pages};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use upstream::{Headers, Introduction, Upstream, introduce};
 
 use crate::admin::Admin;
@@ -22,6 +24,12 @@ use crate::telemetry;
 /// Exit status for a file with mistakes.
 const MISTAKEN: u8 = 2;
 
+/// An upstream that has not said what it speaks by then is shown as one that did not.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
+
+/// `ready` is not held up longer by upstreams that are slow to answer; they are shown as they come.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
 /// Serves what a file describes until it is told to stop.
 pub(crate) fn run(file: &Path) -> ExitCode {
     let plan = match read(file) {
@@ -33,7 +41,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         tracing::warn!(listen = %plan.listen.value, "`auth: none`: everybody who can reach this address may call");
     }
     let (clients, admin) = match open(&plan) {
-        Ok(doors) => doors,
+        Ok(listeners) => listeners,
         Err(line) => return fail(&line),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -89,9 +97,9 @@ fn read(file: &Path) -> Result<(Plan, Source), ExitCode> {
     }
 }
 
-/// Opens the doors before anything else exists: a taken port is the most likely thing to go wrong.
-fn open(plan: &Plan) -> Result<(Door, Option<Door>), String> {
-    let door = |address: &Located<std::net::SocketAddr>| {
+/// Opens the listeners before anything else exists: a taken port is the most likely thing to go wrong.
+fn open(plan: &Plan) -> Result<(Listener, Option<Listener>), String> {
+    let listener = |address: &Located<std::net::SocketAddr>| {
         bind(address.value).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(
                 "{}: {} is taken by another process; stop it, or set `{}:` to another address",
@@ -100,19 +108,17 @@ fn open(plan: &Plan) -> Result<(Door, Option<Door>), String> {
             _ => format!("{}: {} cannot be opened: {error}", address.path, address.value),
         })
     };
-    Ok((door(&plan.listen)?, plan.admin.as_ref().map(door).transpose()?))
+    Ok((
+        listener(&plan.listen)?,
+        plan.admin.as_ref().map(listener).transpose()?,
+    ))
 }
 
-async fn serve(
-    house: House,
-    clients: Door,
-    admin: Option<Door>,
-    banner: &Banner,
-    grace: std::time::Duration,
-) {
+async fn serve(house: House, clients: Listener, admin: Option<Listener>, banner: &Banner, grace: Duration) {
     let House {
         generation,
         metrics,
+        admin_gate,
         guard,
     } = house;
     let mut signals = match StopSignals::listen() {
@@ -122,26 +128,29 @@ async fn serve(
             return;
         }
     };
-    let (address, admin_address) = (clients.address(), admin.as_ref().map(Door::address));
+    let (address, admin_address) = (clients.address(), admin.as_ref().map(Listener::address));
     let current = Arc::new(ArcSwap::new(Arc::clone(&generation)));
     let knows = Arc::new(Introductions::default());
     let (stop, stopped) = watch::channel(false);
-    let mut doors = tokio::task::JoinSet::new();
-    doors.spawn(serve_clients(clients, Arc::clone(&current), stopped.clone()));
+    let mut listeners = JoinSet::new();
+    listeners.spawn(serve_clients(clients, Arc::clone(&current), stopped.clone()));
     if let Some(admin) = admin {
         let page = Admin {
             current: Arc::clone(&current),
             metrics,
             knows: Arc::clone(&knows),
         };
-        doors.spawn(serve_pages(admin, Arc::new(page), stopped));
+        listeners.spawn(serve_pages(admin, admin_gate, Arc::new(page), stopped));
     }
     generation.health.set_ready();
     banner.listening(address, admin_address);
 
     let show = async {
-        introduce_all(&generation, &knows, banner).await;
+        let mut asked = ask_all(&generation);
+        let all = show_answers(&mut asked, &generation, &knows, banner);
+        let _ = tokio::time::timeout(READY_WITHIN, all).await;
         banner.ready(address, example(&generation, &knows).as_ref());
+        show_answers(&mut asked, &generation, &knows, banner).await;
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -152,7 +161,11 @@ async fn serve(
     tokio::select! {
         () = drain(&generation, &guard, grace) => {}
         // The guard ends what we leave behind.
-        () = signals.next() => tracing::warn!("stopped at once"),
+        () = signals.next() => {
+            tracing::warn!("stopped at once");
+            // What is on record so far shall be on the disk.
+            generation.account.log().close();
+        }
     }
     let _ = stop.send(true);
 }
@@ -169,22 +182,37 @@ impl Introductions {
     }
 }
 
-/// Asks every upstream what it speaks, side by side, and shows each as it answers.
-async fn introduce_all(generation: &Arc<Generation>, knows: &Introductions, banner: &Banner) {
+/// An upstream, and what it turned out to be.
+type Answered = (Arc<Upstream>, Result<Introduction, String>);
+
+/// Asks every upstream what it speaks, side by side.
+fn ask_all(generation: &Generation) -> JoinSet<Answered> {
+    let mut asked = JoinSet::new();
+    for upstream in generation.upstreams.iter().cloned() {
+        let injection = generation.injections.get(&upstream.name).cloned();
+        asked.spawn(async move {
+            let outcome = tokio::time::timeout(ASKED_WITHIN, ask(&upstream, injection.as_deref()))
+                .await
+                .unwrap_or_else(|_| Err(format!("did not answer within {ASKED_WITHIN:?}")));
+            (upstream, outcome)
+        });
+    }
+    asked
+}
+
+/// Shows each upstream as it answers. May be given up and begun again: no answer is lost.
+async fn show_answers(
+    asked: &mut JoinSet<Answered>,
+    generation: &Generation,
+    knows: &Introductions,
+    banner: &Banner,
+) {
     let width = generation
         .upstreams
         .iter()
         .map(|upstream| upstream.name.len())
         .max()
         .unwrap_or(0);
-    let mut asked = tokio::task::JoinSet::new();
-    for upstream in generation.upstreams.iter().cloned() {
-        let injection = generation.injections.get(&upstream.name).cloned();
-        asked.spawn(async move {
-            let outcome = ask(&upstream, injection.as_deref()).await;
-            (upstream, outcome)
-        });
-    }
     while let Some(answered) = asked.join_next().await {
         if let Ok((upstream, outcome)) = answered {
             banner.upstream(&upstream, &outcome, width);

@@ -4,6 +4,7 @@
 //! neither is one of ours, so it is refused before a byte of its body is read.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// Names under which a loopback listener is reached, containers of this machine included.
 const LOOPBACK: [&str; 5] = [
@@ -19,6 +20,8 @@ const LOOPBACK: [&str; 5] = [
 pub struct Gate {
     hosts: Vec<String>,
     judges_host: bool,
+    /// Whether a host that is an address, and no name, is ours.
+    takes_addresses: bool,
 }
 
 /// Why a request may not come in.
@@ -42,7 +45,22 @@ impl Gate {
         if loopback {
             hosts.extend(LOOPBACK.map(str::to_owned));
         }
-        Self { hosts, judges_host }
+        Self {
+            hosts,
+            judges_host,
+            takes_addresses: false,
+        }
+    }
+
+    /// A gate for the operator's pages. Their readers are on this machine, or ask by an address, as a
+    /// collector of metrics does; a page can rebind a name to us, but never an address.
+    pub fn for_operators(loopback: bool, named: impl IntoIterator<Item = String>) -> Self {
+        let mut gate = Self::new(loopback, named);
+        if !loopback {
+            gate.hosts.extend(LOOPBACK.map(str::to_owned));
+        }
+        gate.takes_addresses = true;
+        gate
     }
 
     /// Whether a request with these headers may come in. `host` is `None` when it is missing or
@@ -51,7 +69,8 @@ impl Gate {
     /// # Errors
     /// What is wrong with it.
     pub fn judge(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Denied> {
-        if self.judges_host && !host.is_some_and(|host| self.is_ours(host)) {
+        let may_call = |host: &str| self.is_ours(host) || (self.takes_addresses && is_address(host));
+        if self.judges_host && !host.is_some_and(may_call) {
             return Err(Denied::Host);
         }
         match origin {
@@ -74,11 +93,17 @@ impl Gate {
 }
 
 /// The host of `host:port`; brackets of an IPv6 address stay.
-fn without_port(host: &str) -> &str {
+pub fn without_port(host: &str) -> &str {
     match host.rfind(':') {
         Some(colon) if !host[colon..].contains(']') => &host[..colon],
         Some(_) | None => host,
     }
+}
+
+fn is_address(host: &str) -> bool {
+    let host = without_port(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse::<IpAddr>().is_ok()
 }
 
 impl fmt::Display for Denied {
@@ -141,6 +166,30 @@ mod tests {
                 gate.judge(Some("localhost"), Some(origin)),
                 Err(Denied::Origin),
                 "{origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_operator_asks_by_an_address_or_from_this_machine() {
+        for gate in [
+            Gate::for_operators(true, []),
+            Gate::for_operators(false, ["tools.example.com".to_owned()]),
+        ] {
+            for host in [
+                "localhost:9090",
+                "127.0.0.1:9090",
+                "10.1.2.3:9090",
+                "[fd00::1]:9090",
+            ] {
+                assert_eq!(gate.judge(Some(host), None), Ok(()), "{host}");
+            }
+            for host in ["evil.example", "10.1.2.3.evil.example", ""] {
+                assert_eq!(gate.judge(Some(host), None), Err(Denied::Host), "{host}");
+            }
+            assert_eq!(
+                gate.judge(Some("10.1.2.3"), Some("http://10.1.2.3")),
+                Err(Denied::Origin)
             );
         }
     }

@@ -3,6 +3,7 @@
 //! An exchange opens an [`Entry`] when it begins. Whoever answers it closes the entry with what
 //! became of it; an entry that is dropped was given up by its client, and says so.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -12,8 +13,12 @@ use mcp::{Era, Kind, Message, Method, Revision};
 use policy::Principal;
 
 use crate::call::Visit;
+use crate::failure::Verdict;
 use crate::metrics::Metrics;
 use crate::route::Route;
+
+/// Bytes of a record's field that the client chose. Longer ones are cut there, and say so by `…`.
+const FIELD: usize = 256;
 
 /// Where exchanges are recorded and counted.
 pub struct Account {
@@ -30,7 +35,7 @@ pub(crate) struct Entry {
     route: Option<Arc<Route>>,
     upstream: Option<Arc<str>>,
     trace: crate::trace::TraceId,
-    principal: String,
+    principal: Principal,
     spoken: Option<(Era, Revision)>,
     message: Option<Message>,
     first_answer: Option<Instant>,
@@ -106,7 +111,7 @@ impl Account {
             route,
             upstream,
             trace,
-            principal: String::new(),
+            principal: Principal::default(),
             spoken: None,
             message: None,
             first_answer: None,
@@ -129,7 +134,7 @@ impl Entry {
 
     /// Who it comes from.
     pub(crate) fn comes_from(&mut self, principal: &Principal) {
-        self.principal = principal.to_string();
+        self.principal = principal.clone();
     }
 
     /// Something came back from the upstream.
@@ -158,6 +163,17 @@ impl Entry {
         self.close(outcome, status, error);
     }
 
+    /// Closes the account with what the client was told instead of an answer.
+    pub(crate) fn failed(self, verdict: &Verdict, status: Option<u16>) {
+        self.finish(verdict.outcome, status, Some(&verdict.words));
+    }
+
+    /// Closes the account without a record: the exchange is told of elsewhere, part by part.
+    pub(crate) fn divided(mut self) {
+        self.closed = true;
+        self.account.metrics.running.dec();
+    }
+
     fn method(&self) -> Option<&Method> {
         self.message.as_ref().and_then(Message::method)
     }
@@ -183,11 +199,7 @@ impl Entry {
         account.log.append(&Record {
             time: self.time,
             trace: &self.trace.to_string(),
-            principal: if self.principal.is_empty() {
-                "anonymous"
-            } else {
-                &self.principal
-            },
+            principal: &self.principal.to_string(),
             source: source.as_deref(),
             route: self.route.as_ref().map(|route| &*route.path),
             upstream: self.upstream.as_deref(),
@@ -196,8 +208,8 @@ impl Entry {
                 Era::Modern => "modern",
             }),
             revision: self.spoken.map(|(_, revision)| revision.as_str()),
-            method: self.method().map(Method::as_str),
-            subject: subject.as_deref(),
+            method: self.method().map(|method| shortened(method.as_str())).as_deref(),
+            subject: subject.as_deref().map(shortened).as_deref(),
             outcome,
             status,
             duration_ms: milliseconds(took),
@@ -209,7 +221,7 @@ impl Entry {
                 .as_ref()
                 .map_or(0, |message| message.bytes().len() as u64),
             bytes_out: self.bytes_out,
-            error,
+            error: error.map(shortened).as_deref(),
         });
     }
 }
@@ -217,5 +229,27 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.close(Outcome::Cancelled, None, None);
+    }
+}
+
+/// What a record keeps of a text.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= FIELD {
+        return Cow::Borrowed(text);
+    }
+    let kept = &text[..text.floor_char_boundary(FIELD)];
+    Cow::Owned(format!("{kept}…"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_cut_between_two_characters() {
+        let fits = "ä".repeat(128);
+        assert_eq!(shortened(&fits), fits);
+        assert_eq!(shortened(&format!("{fits}x")), format!("{fits}…"));
+        assert_eq!(shortened(&format!("x{fits}")), format!("x{}…", "ä".repeat(127)));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::{Kind, Message};
+use mcp::{Kind, Message, Method};
 use tokio::time::Instant;
 use upstream::{Exchange, Fault, MessageStream, Messages, Reply, Timeouts};
 
@@ -45,7 +45,8 @@ pub(crate) enum First {
 pub(crate) struct Deadline {
     upstream: Arc<str>,
     timeouts: Timeouts,
-    last: Instant,
+    /// Absent once it may take as long as it likes.
+    last: Option<Instant>,
     heard: Instant,
 }
 
@@ -113,6 +114,10 @@ impl Answer {
         }
         // Whatever the upstream says of a call shows that it works on it.
         self.deadline.heard = Instant::now();
+        if next.is_ok() && self.request.method() == Some(&Method::SubscriptionsListen) {
+            // A subscription is quiet when nothing happens; its client ends it, or a drain.
+            self.deadline.lift();
+        }
         next
     }
 
@@ -150,7 +155,7 @@ impl Deadline {
         Self {
             upstream: Arc::clone(upstream),
             timeouts,
-            last: now + timeouts.whole,
+            last: Some(now + timeouts.whole),
             heard: now,
         }
     }
@@ -160,18 +165,27 @@ impl Deadline {
         &mut self,
         work: impl Future<Output = Result<T, upstream::Error>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout_at(self.moment(), work).await {
+        let Some(moment) = self.moment() else {
+            return work.await.map_err(Failure::Upstream);
+        };
+        match tokio::time::timeout_at(moment, work).await {
             Ok(outcome) => outcome.map_err(Failure::Upstream),
             Err(_) => Err(Fault::Silent(self.waited()).of(&self.upstream).into()),
         }
     }
 
     pub(crate) fn has_passed(&self) -> bool {
-        Instant::now() >= self.moment()
+        self.moment().is_some_and(|moment| Instant::now() >= moment)
     }
 
-    fn moment(&self) -> Instant {
-        (self.heard + self.timeouts.silence).min(self.last)
+    /// From now on there is none.
+    fn lift(&mut self) {
+        self.last = None;
+    }
+
+    fn moment(&self) -> Option<Instant> {
+        let silent = self.heard + self.timeouts.silence;
+        self.last.map(|last| silent.min(last))
     }
 
     fn waited(&self) -> Duration {
@@ -180,5 +194,66 @@ impl Deadline {
         } else {
             self.timeouts.silence
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn deadline() -> Deadline {
+        let timeouts = Timeouts {
+            silence: 10 * SECOND,
+            whole: 25 * SECOND,
+        };
+        Deadline::begin(&"docs".into(), timeouts)
+    }
+
+    /// Waits for something that comes after so long.
+    async fn wait(deadline: &mut Deadline, after: Duration) -> Result<(), Fault> {
+        let work = async {
+            tokio::time::sleep(after).await;
+            Ok(())
+        };
+        let outcome = deadline.keep(work).await;
+        deadline.heard = Instant::now();
+        outcome.map_err(|failure| match failure {
+            Failure::Upstream(error) => error.fault,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_call() {
+        let mut deadline = deadline();
+
+        let outcome = wait(&mut deadline, 11 * SECOND).await;
+
+        assert_eq!(outcome, Err(Fault::Silent(10 * SECOND)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_word_begins_the_silence_anew_but_not_the_whole() {
+        let mut deadline = deadline();
+
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        let outcome = wait(&mut deadline, 9 * SECOND).await;
+
+        assert_eq!(outcome, Err(Fault::Silent(25 * SECOND)));
+        assert!(deadline.has_passed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_has_begun_may_be_quiet() {
+        let mut deadline = deadline();
+
+        assert_eq!(wait(&mut deadline, SECOND).await, Ok(()));
+        deadline.lift();
+
+        assert_eq!(wait(&mut deadline, 7 * 24 * 3600 * SECOND).await, Ok(()));
+        assert!(!deadline.has_passed());
     }
 }

@@ -1,7 +1,7 @@
 //! pingora's side of the house: one HTTP exchange in, one out.
 //!
-//! Everything that every request must pass stands here in its order: health, host and origin,
-//! route, method (`protocol.md` D-02). What a request means begins in [`crate::downstream`].
+//! Everything that every request must pass stands here in its order: its head, health, host and
+//! origin, route, method (`protocol.md` D-02). What a request means begins in [`crate::downstream`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,14 +15,15 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
-use crate::call::{Accepts, Visit};
+use crate::account::Entry;
+use crate::call::{Accepts, Visit, identify};
 use crate::downstream::body;
-use crate::downstream::refusal::{refuse, refuse_post};
+use crate::downstream::refusal::{refuse, refuse_post, turn_away};
 use crate::downstream::reply::{Door, Extra, Gone};
 use crate::downstream::streamable_http::post;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::{Found, Parameters, Route, Sessions};
+use crate::route::{Found, Parameters, Route, SessionRule};
 use crate::trace::TraceId;
 
 /// From the first wait for a request to the end of its head: the engine bounds only each read.
@@ -30,6 +31,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 
 /// An idle connection is kept this long, in seconds.
 const KEPT_ALIVE: u64 = 60;
+
+/// What is left of a body after its answer must arrive within this for the connection to be kept.
+const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Headers that a page may send, beside every `Mcp-Param-*` it asks for.
 const ALLOWED_HEADERS: &str = "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, last-event-id, \
@@ -60,9 +64,16 @@ impl HttpServerApp for App {
         let draining = current.health.is_draining();
         http.set_keepalive(if draining { None } else { Some(KEPT_ALIVE) });
         http.set_write_timeout(Some(current.bounds.write_within));
-        let served = exchange(&current, &mut http).await;
-        if !matches!(served, Ok(true)) {
-            return None;
+        http.set_total_drain_timeout(Some(REST_WITHIN));
+        // Else the first byte of the next request would be taken for a client that leaves this one.
+        http.set_pipelining_enabled(true);
+        match exchange(&current, &mut http).await {
+            Ok(true) => {}
+            Ok(false) => {
+                body::read_on(&mut http, current.bounds.body).await;
+                return None;
+            }
+            Err(Gone) => return None,
         }
         let settings = HttpPersistentSettings::for_session(&http);
         let reusable = http.finish().await.ok()??;
@@ -73,6 +84,7 @@ impl HttpServerApp for App {
 /// Serves one exchange; tells whether its connection may carry another.
 async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result<bool, Gone> {
     let began = Instant::now();
+    let head = body::check_head(http, current.bounds.headers);
     let request = http.req_header();
     let (method, uri, headers) = (
         request.method.clone(),
@@ -83,6 +95,13 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
     let origin = headers.get(header::ORIGIN).cloned();
     let mut door = Door::new(http, None);
 
+    if let Err(failure) = head {
+        door.close();
+        let entry = current.account.open_unrouted(began, source, None);
+        turn_away(&mut door, entry, &failure).await?;
+        return Ok(false);
+    }
+    // Whoever asks for health does so by an address we cannot know, so this precedes the gate.
     if method == Method::GET
         && let Some((status, answer)) = current.health.answer(uri.path())
     {
@@ -90,34 +109,17 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         return Ok(door.is_reusable());
     }
     let host = single(&headers, header::HOST).or(uri.authority().map(|authority| authority.as_str()));
-    let twofold = body::frames_twice(door.http());
-    let gate = body::check_head(&method, uri.path(), &headers, current.bounds.headers)
-        .and(twofold)
-        .and_then(|()| {
-            let page = match headers.get_all(header::ORIGIN).iter().count() {
-                0 => None,
-                1 => Some(single(&headers, header::ORIGIN).unwrap_or_default()),
-                _ => Some(""),
-            };
-            current.gate.judge(host, page).map_err(Failure::Denied)
-        });
-    if let Err(failure) = gate {
+    if let Err(denied) = current.gate.judge(host, page(&headers)) {
         door.close();
         let entry = current.account.open_unrouted(began, source, None);
-        refuse(&mut door, entry, &failure, Era::Legacy, None).await?;
+        turn_away(&mut door, entry, &Failure::Denied(denied)).await?;
         return Ok(false);
     }
     door.open_to(origin);
     let Some((route, parameters)) = current.routes.find(host, uri.path(), uri.query()) else {
         let entry = current.account.open_unrouted(began, source, None);
-        refuse(
-            &mut door,
-            entry,
-            &Failure::NoRoute("no route has this path".into()),
-            Era::Legacy,
-            None,
-        )
-        .await?;
+        let failure = Failure::NoRoute("no route has this path".into());
+        turn_away(&mut door, entry, &failure).await?;
         return Ok(door.is_reusable());
     };
     if method == Method::OPTIONS {
@@ -142,31 +144,24 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             if method == Method::POST {
                 refuse_post(current, &mut door, entry, &failure).await?;
             } else {
-                refuse(&mut door, entry, &failure, Era::Legacy, None).await?;
+                turn_away(&mut door, entry, &failure).await?;
             }
             return Ok(door.is_reusable());
         }
     };
+    // Opened before the look at a drain: from here on the drain waits for this exchange, so that
+    // none slips through between the two.
+    let entry = current.account.open(&visit);
     match method {
-        Method::POST if is_busy(current) => {
-            let entry = current.account.open(&visit);
-            let failure = Failure::Busy("more requests are running than `bounds.streams` allows");
-            door.close();
-            refuse(&mut door, entry, &failure, Era::Legacy, None).await?;
-        }
-        Method::POST => post(current, visit, &mut door).await?,
-        Method::DELETE => delete(current, visit, &mut door).await?,
-        _ => {
-            let entry = current.account.open(&visit);
-            refuse(
-                &mut door,
-                entry,
-                &Failure::HttpMethod("POST, DELETE, OPTIONS"),
-                Era::Legacy,
-                None,
-            )
-            .await?;
-        }
+        Method::POST => match too_much(current) {
+            Some(failure) => {
+                door.close();
+                turn_away(&mut door, entry, &failure).await?;
+            }
+            None => post(current, visit, &mut door, entry).await?,
+        },
+        Method::DELETE => delete(current, visit, &mut door, entry).await?,
+        _ => turn_away(&mut door, entry, &Failure::HttpMethod("POST, DELETE, OPTIONS")).await?,
     }
     Ok(door.is_reusable())
 }
@@ -207,9 +202,13 @@ fn arrive(
 }
 
 /// Ends a session at its client's word.
-async fn delete(current: &Arc<Generation>, visit: Visit, door: &mut Door<'_>) -> Result<(), Gone> {
-    let mut entry = current.account.open(&visit);
-    let principal = policy::Principal::Anonymous;
+async fn delete(
+    current: &Arc<Generation>,
+    visit: Visit,
+    door: &mut Door<'_>,
+    mut entry: Entry,
+) -> Result<(), Gone> {
+    let principal = identify(&visit);
     entry.comes_from(&principal);
     let modern = single(&visit.headers, "mcp-protocol-version")
         .and_then(mcp::Revision::parse)
@@ -217,15 +216,15 @@ async fn delete(current: &Arc<Generation>, visit: Visit, door: &mut Door<'_>) ->
     if modern {
         return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Modern, None).await;
     }
-    if visit.route.sessions == Sessions::Off {
-        return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Legacy, None).await;
+    if visit.route.sessions == SessionRule::Off {
+        return turn_away(door, entry, &Failure::HttpMethod("POST")).await;
     }
     let Some(id) = single(&visit.headers, "mcp-session-id") else {
-        return refuse(door, entry, &Failure::SessionMissing, Era::Legacy, None).await;
+        return turn_away(door, entry, &Failure::SessionMissing).await;
     };
     let Some(session) = current.sessions.recognize(&visit, &principal, id) else {
         current.account.metrics().sessions_unknown.inc();
-        return refuse(door, entry, &Failure::SessionUnknown, Era::Legacy, None).await;
+        return turn_away(door, entry, &Failure::SessionUnknown).await;
     };
     current.sessions.end(&session);
     current.account.metrics().sessions_ended.inc();
@@ -272,9 +271,24 @@ fn no_such_stream() -> Failure {
     Failure::NoRoute(format!("there is no such path; {hint}"))
 }
 
-fn is_busy(current: &Generation) -> bool {
+/// Why an exchange that was just opened is one too many, if it is.
+fn too_much(current: &Generation) -> Option<Failure> {
+    if current.health.is_draining() {
+        return Some(Failure::Busy("the gateway is stopping"));
+    }
     let running = usize::try_from(current.account.metrics().running.get()).unwrap_or(0);
-    running >= current.bounds.streams
+    (running > current.bounds.streams).then_some(Failure::Busy(
+        "more requests are running than `bounds.streams` allows",
+    ))
+}
+
+/// The page a request comes from; two of them are none of ours.
+pub(crate) fn page(headers: &HeaderMap) -> Option<&str> {
+    match headers.get_all(header::ORIGIN).iter().count() {
+        0 => None,
+        1 => Some(single(headers, header::ORIGIN).unwrap_or_default()),
+        _ => Some(""),
+    }
 }
 
 fn trace(headers: &HeaderMap) -> TraceId {
@@ -284,7 +298,7 @@ fn trace(headers: &HeaderMap) -> TraceId {
 }
 
 /// The value of a header that stands once and is text.
-fn single<K: header::AsHeaderName>(headers: &HeaderMap, name: K) -> Option<&str> {
+pub(crate) fn single<K: header::AsHeaderName>(headers: &HeaderMap, name: K) -> Option<&str> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (Some(line), None) => line.to_str().ok(),

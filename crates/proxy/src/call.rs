@@ -45,6 +45,11 @@ pub(crate) struct Call {
     pub(crate) entry: Entry,
 }
 
+/// Who makes a request. Until identities exist, everybody is the same.
+pub(crate) fn identify(_: &Visit) -> Principal {
+    Principal::Anonymous
+}
+
 /// Which content types a client takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepts {

@@ -274,3 +274,76 @@ impl From<Refusal> for Failure {
         Self::Refused(refusal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_failure_has_a_status_and_a_code() {
+        use Era::{Legacy, Modern};
+        let upstream = |fault: Fault| Failure::Upstream(fault.of(&"docs".into()));
+        let refusal = || Refusal {
+            status: 400,
+            code: code::HEADER_MISMATCH,
+            message: "no".into(),
+            data: None,
+        };
+        let not_spoken = |wanted| upstream(Fault::NotSpoken { wanted });
+        for (failure, era, status, code) in [
+            (Failure::Denied(policy::Denied::Host), Legacy, 403, -32600),
+            (Failure::NoRoute("no".into()), Legacy, 404, -32600),
+            (Failure::UnknownServer, Legacy, 404, -32600),
+            (Failure::HttpMethod("POST"), Legacy, 405, -32600),
+            (Failure::Framing("no"), Legacy, 400, -32600),
+            (Failure::HeadTooLong(1), Legacy, 431, -32600),
+            (Failure::BodyTooLong(1), Legacy, 413, -32600),
+            (Failure::BodyTooSlow, Legacy, 408, -32600),
+            (Failure::ContentType, Legacy, 415, -32600),
+            (Failure::NotAcceptable, Legacy, 406, -32600),
+            (Failure::Busy("no"), Legacy, 503, -32600),
+            (Failure::Stopping, Legacy, 503, -32603),
+            (Failure::Refused(refusal()), Modern, 400, -32020),
+            (Failure::SessionUnknown, Legacy, 404, -32600),
+            (Failure::SessionMissing, Legacy, 400, -32600),
+            (Failure::Several(Vec::new()), Modern, 400, -32600),
+            (upstream(Fault::Unreachable("no".into())), Modern, 200, -32603),
+            (upstream(Fault::Silent(Duration::ZERO)), Legacy, 200, -32603),
+            (upstream(Fault::Broken("no".into())), Legacy, 200, -32603),
+            (upstream(Fault::Unauthorized(401)), Modern, 200, -32603),
+            (upstream(Fault::TooLong(1)), Modern, 200, -32603),
+            (upstream(Fault::Exited("no".into())), Modern, 200, -32603),
+            (upstream(Fault::Full("no".into())), Legacy, 200, -32603),
+            // Only this makes a client begin a new session.
+            (upstream(Fault::SessionGone), Legacy, 404, -32600),
+            (not_spoken(Modern), Modern, 400, -32022),
+            (not_spoken(Legacy), Legacy, 200, -32022),
+        ] {
+            let verdict = failure.verdict(era);
+            assert_eq!(
+                (verdict.status, verdict.code),
+                (status, code),
+                "{failure:?}, {era:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_passes_asks_to_come_again() {
+        assert_eq!(Failure::Busy("no").verdict(Era::Legacy).retry_after, Some(1));
+        assert_eq!(Failure::Stopping.verdict(Era::Legacy).retry_after, None);
+    }
+
+    #[test]
+    fn who_speaks_another_era_is_told_which() {
+        let error = Fault::NotSpoken { wanted: Era::Modern }.of(&"docs".into());
+        let data = Failure::Upstream(error).verdict(Era::Modern).data.unwrap();
+        let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+
+        assert_eq!(data["requested"], "2026-07-28");
+        let supported = data["supported"].as_array().unwrap();
+        assert!(supported.contains(&"2025-11-25".into()), "{supported:?}");
+        assert!(!supported.contains(&"2026-07-28".into()), "{supported:?}");
+    }
+}

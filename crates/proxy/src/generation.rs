@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::{Gate, Injection};
+use prometheus::IntGauge;
 use tokio_util::task::TaskTracker;
 use upstream::Registry;
 
@@ -63,16 +64,36 @@ impl Generation {
         self.injections.get(upstream)
     }
 
-    /// Lets a call run to its end without its client, up to a bound; beyond it the call is given up.
+    /// Lets a call run to its end without its client, up to a bound; beyond it the call is given up,
+    /// as it is at the end of the grace of a stop.
     pub(crate) fn detach(self: &Arc<Self>, rest: impl Future<Output = ()> + Send + 'static) {
         if self.detached.len() >= DETACHED {
             return;
         }
-        let gauge = self.account.metrics().detached.clone();
-        gauge.inc();
+        let counted = Detached::count(self.account.metrics().detached.clone());
+        let health = Arc::clone(&self.health);
         self.detached.spawn(async move {
-            rest.await;
-            gauge.dec();
+            let _counted = counted;
+            tokio::select! {
+                () = rest => {}
+                () = health.is_cut() => {}
+            }
         });
+    }
+}
+
+/// Counts a call without its client for as long as it runs, however it ends.
+struct Detached(IntGauge);
+
+impl Detached {
+    fn count(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

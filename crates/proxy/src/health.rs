@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 pub struct Health {
     started: Instant,
     ready: AtomicBool,
-    draining: tokio::sync::watch::Sender<bool>,
+    draining: AtomicBool,
+    /// Wakes those who wait for the drain; every request looks at `draining`, which takes no lock.
+    drain: CancellationToken,
     cut: CancellationToken,
 }
 
@@ -19,7 +21,8 @@ impl Default for Health {
         Self {
             started: Instant::now(),
             ready: AtomicBool::new(false),
-            draining: tokio::sync::watch::Sender::new(false),
+            draining: AtomicBool::new(false),
+            drain: CancellationToken::new(),
             cut: CancellationToken::new(),
         }
     }
@@ -31,10 +34,11 @@ impl Health {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// No new work, please: running calls may finish, streams should end.
+    /// No new work: running calls may finish, streams should end, new calls are refused.
     pub fn begin_drain(&self) {
         self.ready.store(false, Ordering::Relaxed);
-        self.draining.send_replace(true);
+        self.draining.store(true, Ordering::SeqCst);
+        self.drain.cancel();
     }
 
     /// The grace is over: calls that still run are answered that they were cut.
@@ -54,14 +58,12 @@ impl Health {
 
     /// Whether a drain has begun.
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.draining.load(Ordering::SeqCst)
     }
 
     /// Waits until a drain begins.
     pub(crate) async fn drained(&self) {
-        let mut draining = self.draining.subscribe();
-        // The sender lives as long as we do.
-        let _ = draining.wait_for(|draining| *draining).await;
+        self.drain.cancelled().await;
     }
 
     /// Seconds since the start.

@@ -14,17 +14,23 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
 use pingora::services::listening::Service;
+use policy::Gate;
 use tokio::sync::watch;
 
-use crate::app::App;
+use crate::app::{App, page, single};
 use crate::generation::Generation;
 
 /// Read at once from a connection. The engine's own default, 64 KiB, is paid by every idle stream.
 const READ_BUFFER: usize = 4 * 1024;
 
+/// Pages for whoever asks: a kubelet knows us by an address that no file names.
+const HEALTH: [&str; 4] = ["/health", "/healthz", "/ready", "/readyz"];
+
+const TEXT: &str = "text/plain";
+
 /// One open listener.
-pub struct Door {
-    listener: TcpListener,
+pub struct Listener {
+    socket: TcpListener,
     address: SocketAddr,
 }
 
@@ -38,43 +44,46 @@ pub trait Page: Send + Sync + 'static {
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub fn bind(address: SocketAddr) -> std::io::Result<Door> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    Ok(Door { listener, address })
+pub fn bind(address: SocketAddr) -> std::io::Result<Listener> {
+    let socket = TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    Ok(Listener { socket, address })
 }
 
-impl Door {
+impl Listener {
     /// Its address; with a port of 0, the one that was found.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Serves clients at this door until `stop` turns true; then no connection is accepted any more.
+/// Serves clients on this listener until `stop` turns true; then no connection is accepted any more.
 /// Those that are open end with the runtime that called this.
-pub async fn serve_clients(door: Door, current: Arc<ArcSwap<Generation>>, stop: watch::Receiver<bool>) {
-    serve(door, "clients", App { current }, stop).await;
+pub async fn serve_clients(
+    listener: Listener,
+    current: Arc<ArcSwap<Generation>>,
+    stop: watch::Receiver<bool>,
+) {
+    serve(listener, "clients", App { current }, stop).await;
 }
 
-/// Serves pages at this door until `stop` turns true.
-pub async fn serve_pages(door: Door, page: Arc<dyn Page>, stop: watch::Receiver<bool>) {
-    serve(door, "admin", Admin { page }, stop).await;
+/// Serves pages on this listener until `stop` turns true, to those whom the gate lets in.
+pub async fn serve_pages(listener: Listener, gate: Gate, page: Arc<dyn Page>, stop: watch::Receiver<bool>) {
+    serve(listener, "admin", Admin { gate, page }, stop).await;
 }
 
 /// Runs one service of the engine on the caller's runtime. The engine's own `Server` would bring a
 /// runtime for each service, a sleep of its own at the end, and a process that stays up without a
 /// listener when binding fails; none of that is needed once the listener is open.
-async fn serve<A>(door: Door, name: &str, app: A, stop: watch::Receiver<bool>)
+async fn serve<A>(listener: Listener, name: &str, app: A, stop: watch::Receiver<bool>)
 where
     A: pingora::apps::ServerApp + Send + Sync + 'static,
 {
-    let key = door.address.to_string();
+    let key = listener.address.to_string();
     let mut fds = Fds::new();
-    fds.add(key.clone(), door.listener.into_raw_fd());
-    let mut listener = ListenerConfig::tcp(key);
-    listener = listener.l4_buffer(L4BufferSettings {
+    fds.add(key.clone(), listener.socket.into_raw_fd());
+    let listener = ListenerConfig::tcp(key).l4_buffer(L4BufferSettings {
         read: Some(READ_BUFFER),
         write: None,
     });
@@ -85,6 +94,7 @@ where
 }
 
 struct Admin {
+    gate: Gate,
     page: Arc<dyn Page>,
 }
 
@@ -92,10 +102,20 @@ struct Admin {
 impl ServeHttp for Admin {
     async fn response(&self, http: &mut ServerSession) -> Response<Vec<u8>> {
         let request = http.req_header();
-        let found = (request.method == http::Method::GET)
-            .then(|| self.page.get(request.uri.path()))
-            .flatten();
-        let (status, kind, body) = found.unwrap_or((404, "text/plain", b"there is nothing here\n".to_vec()));
+        let path = request.uri.path();
+        let host = single(&request.headers, http::header::HOST)
+            .or(request.uri.authority().map(|authority| authority.as_str()));
+        let allowed = match HEALTH.contains(&path) {
+            true => Ok(()),
+            false => self.gate.judge(host, page(&request.headers)),
+        };
+        let (status, kind, body) = match allowed {
+            Err(denied) => (403, TEXT, format!("{denied}\n").into_bytes()),
+            Ok(()) => (request.method == http::Method::GET)
+                .then(|| self.page.get(path))
+                .flatten()
+                .unwrap_or((404, TEXT, b"there is nothing here\n".to_vec())),
+        };
         let mut response = Response::new(body);
         *response.status_mut() =
             http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);

@@ -8,7 +8,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use policy::origin::without_port;
+
 use crate::metrics::Meters;
+
+/// Pairs of a query that are read; what follows them is as if it were not there. Routes and injected
+/// headers need a handful, and each pair costs far more memory than the bytes it came in.
+const PAIRS: usize = 64;
 
 /// The longest value a path parameter may have, in bytes.
 const LONGEST_PARAMETER: usize = 256;
@@ -21,7 +27,7 @@ pub struct Route {
     segments: Vec<Segment>,
     choice: Choice,
     /// What legacy sessions are to it.
-    pub sessions: Sessions,
+    pub sessions: SessionRule,
     meters: HashMap<Arc<str>, Meters>,
     unreached: Meters,
 }
@@ -48,7 +54,7 @@ pub enum Choice {
 
 /// What legacy sessions are to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sessions {
+pub enum SessionRule {
     /// Begun by `initialize`; a request without one is served on its own.
     #[default]
     On,
@@ -86,7 +92,12 @@ impl Route {
     ///
     /// # Errors
     /// When the path does not begin with `/`, or a parameter in it has no name or stands twice.
-    pub fn new(path: &str, host: Option<String>, choice: Choice, sessions: Sessions) -> Result<Self, String> {
+    pub fn new(
+        path: &str,
+        host: Option<String>,
+        choice: Choice,
+        sessions: SessionRule,
+    ) -> Result<Self, String> {
         let segments = segments_of(path)?;
         let reachable: Vec<Arc<str>> = match &choice {
             Choice::Among(upstreams) => upstreams.clone(),
@@ -223,7 +234,8 @@ impl Routes {
             let mut pairs = route.matches(host, path)?;
             let of_path = pairs.len();
             if let Some(query) = query {
-                pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+                let read = form_urlencoded::parse(query.as_bytes()).take(PAIRS);
+                pairs.extend(read.map(|(name, value)| (name.into_owned(), value.into_owned())));
             }
             Some((Arc::clone(route), Parameters { pairs, of_path }))
         })
@@ -294,14 +306,6 @@ fn decoded(segment: &str) -> Option<String> {
     usable.then(|| value.into_owned())
 }
 
-/// The host of a `Host` header.
-pub(crate) fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        Some(_) | None => host,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,7 +318,7 @@ mod tests {
             of,
         };
         let route = |path: &str, host: Option<&str>, choice| {
-            Route::new(path, host.map(str::to_owned), choice, Sessions::On).unwrap()
+            Route::new(path, host.map(str::to_owned), choice, SessionRule::On).unwrap()
         };
         Routes::new(vec![
             route("/mcp", None, Choice::Among(all.clone())),
@@ -368,6 +372,13 @@ mod tests {
     #[test]
     fn the_path_precedes_the_query() {
         assert_eq!(leads("h", "/mcp/docs", Some("server=crm")), "docs");
+    }
+
+    #[test]
+    fn a_query_is_read_to_its_64th_pair() {
+        let long = |before: usize| format!("{}server=crm", "x=1&".repeat(before));
+        assert_eq!(leads("h", "/mcp", Some(&long(63))), "crm");
+        assert_eq!(leads("h", "/mcp", Some(&long(64))), "docs+crm");
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use mcp::{Era, Kind, Method};
+use mcp::{Era, Kind, Method, Revision};
 use upstream::handshake::agreed_revision;
-use upstream::{Conversation, Headers, Session};
+use upstream::{Conversation, Fault, Headers, Session};
 
 use crate::answer::{Answer, Deadline, First};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::Sessions;
+use crate::route::SessionRule;
 
 /// A call and what became of it so far. It owns all it needs, so that it can go on without its client.
 pub(crate) struct Served {
@@ -27,7 +27,7 @@ pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
 /// Carries one message from the client's door to a server, up to the first thing that comes back.
 async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
     let conversation = conversation(call)?;
-    if means_nothing_alone(call, &conversation) {
+    if means_nothing(call, &conversation) {
         return Ok(Answer::accepted(call));
     }
     // Admission comes before any connection, so that a call that may not pass costs nothing.
@@ -62,18 +62,20 @@ fn conversation(call: &Call) -> Result<Conversation, Failure> {
         (Era::Modern, _) => Ok(Conversation::Modern),
         (Era::Legacy, _) if call.handshake => Ok(Conversation::Greeting),
         (Era::Legacy, Some(session)) => Ok(Conversation::Session(session.with_upstream())),
-        (Era::Legacy, None) if call.visit.route.sessions == Sessions::Required => {
+        (Era::Legacy, None) if call.visit.route.sessions == SessionRule::Required => {
             Err(Failure::SessionMissing)
         }
         (Era::Legacy, None) => Ok(Conversation::Shared),
     }
 }
 
-/// Without a session of the client's own there is no handshake to finish, no call of an earlier
-/// request to cancel, and no question that an answer could answer.
-fn means_nothing_alone(call: &Call, conversation: &Conversation) -> bool {
-    matches!(conversation, Conversation::Shared)
-        && match (call.message.kind(), call.message.method()) {
+/// What is taken and goes nowhere. Without a session of the client's own there is no handshake to
+/// finish, no call of an earlier request to cancel, and no question that an answer could answer. A
+/// 2026-07-28 client cancels by closing its stream; over HTTP the notification has no function.
+fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
+    let (kind, method) = (call.message.kind(), call.message.method());
+    match conversation {
+        Conversation::Shared => match (kind, method) {
             (Kind::Result | Kind::Error, _) => true,
             (Kind::Notification, Some(method)) => matches!(
                 method,
@@ -81,8 +83,11 @@ fn means_nothing_alone(call: &Call, conversation: &Conversation) -> bool {
                     | Method::NotificationsCancelled
                     | Method::NotificationsRootsListChanged
             ),
-            _ => false,
-        }
+            (Kind::Notification, None) | (Kind::Request, _) => false,
+        },
+        Conversation::Modern => kind == Kind::Notification && method == Some(&Method::NotificationsCancelled),
+        Conversation::Greeting | Conversation::Session(_) => false,
+    }
 }
 
 /// The headers that go to the upstream with this call.
@@ -114,27 +119,29 @@ async fn begin_session(
     let First::Answer(agreement) = &answer.first else {
         return Ok(());
     };
-    let Some(revision) = agreed_revision(agreement) else {
-        return Ok(());
+    let agreed = agreed_revision(agreement);
+    let theirs = Session {
+        id: upstream_session,
+        revision: agreed.unwrap_or(Revision::LATEST_LEGACY),
     };
-    if call.visit.route.sessions == Sessions::Off {
-        // Nobody will ever name it again.
-        let headers = admit(current, call)?;
-        let session = Session {
-            id: upstream_session,
-            revision,
-        };
-        call.visit.upstream.end(&session, &headers).await;
-        return Ok(());
+    if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
+        return end_unused(current, call, &theirs).await;
     }
-    {
-        answer.session = Some(current.sessions.begin(
-            &call.visit,
-            &call.principal,
-            upstream_session,
-            revision,
-        ));
-        current.account.metrics().sessions_begun.inc();
+    let Some(id) = current.sessions.begin(&call.visit, &call.principal, &theirs) else {
+        end_unused(current, call, &theirs).await?;
+        let fault = Fault::Broken("its session id is too long".into());
+        return Err(fault.of(&call.visit.upstream.name).into());
+    };
+    answer.session = Some(id);
+    current.account.metrics().sessions_begun.inc();
+    Ok(())
+}
+
+/// Ends a session with an upstream that no client will ever name.
+async fn end_unused(current: &Generation, call: &Call, session: &Session) -> Result<(), Failure> {
+    if session.id.is_some() {
+        let headers = admit(current, call)?;
+        call.visit.upstream.end(session, &headers).await;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use policy::Principal;
 use upstream::Session;
 
 use crate::call::Visit;
+use crate::route::{Parameters, Route};
 
 pub(crate) use token::Claims;
 
@@ -55,21 +56,20 @@ impl Sessions {
         }
     }
 
-    /// The id of a session that begins now.
+    /// The id of a session that begins now; `None` when it would be longer than what we take.
     pub(crate) fn begin(
         &self,
         visit: &Visit,
         principal: &Principal,
-        upstream: Option<Box<str>>,
-        revision: Revision,
-    ) -> String {
+        with_upstream: &Session,
+    ) -> Option<String> {
         let now = seconds(SystemTime::now());
         let claims = Claims {
             id: token::Id::new(),
             expires: now + self.lifetime.as_secs(),
-            revision: revision.as_str().to_owned(),
+            revision: with_upstream.revision.as_str().to_owned(),
             principal: principal.binding().to_vec(),
-            upstream: upstream.map(String::from),
+            upstream: with_upstream.id.as_deref().map(str::to_owned),
         };
         token::seal(&self.keys, &self.owner, &binding(visit), &claims)
     }
@@ -150,25 +150,95 @@ impl Claims {
 /// What a session is bound to beside its principal: a token of `/mcp/docs` or `/t/a/mcp` opens
 /// neither `/mcp/crm` nor `/t/b/mcp`.
 fn binding(visit: &Visit) -> Vec<u8> {
+    let (route, upstream) = (&visit.route, &visit.upstream.name);
+    bound_to(route, upstream, &visit.parameters, &visit.bound_parameters)
+}
+
+fn bound_to(route: &Route, upstream: &str, parameters: &Parameters, of_query: &[String]) -> Vec<u8> {
     let mut bound = Vec::with_capacity(64);
     let mut add = |text: &str| {
         bound.extend_from_slice(&(text.len() as u64).to_le_bytes());
         bound.extend_from_slice(text.as_bytes());
     };
-    add(visit.route.host().unwrap_or_default());
-    add(&visit.route.path);
-    add(&visit.upstream.name);
-    for (name, value) in visit.parameters.of_path() {
+    add(route.host().unwrap_or_default());
+    add(&route.path);
+    add(upstream);
+    for (name, value) in parameters.of_path() {
         add(name);
         add(value);
     }
-    for name in visit.bound_parameters.iter() {
+    for name in of_query {
         add(name);
-        add(visit.parameters.get(name).unwrap_or_default());
+        // One that is absent is not one that is empty.
+        match parameters.get(name) {
+            Some(value) => {
+                add("=");
+                add(value);
+            }
+            None => add(""),
+        }
     }
     bound
 }
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{Choice, Routes, SessionRule};
+
+    /// What a session is bound to that begins at a URL, where `region` is part of an injected header.
+    fn bound_at(path: &str, query: Option<&str>, upstream: &str) -> Vec<u8> {
+        let route = |path: &str, host: Option<&str>| {
+            let choice = Choice::Among(vec!["docs".into()]);
+            Route::new(path, host.map(str::to_owned), choice, SessionRule::On).unwrap()
+        };
+        let routes = Routes::new(vec![
+            route("/mcp", None),
+            route("/other", None),
+            route("/mcp/{server}", None),
+            route("/t/{tenant}/mcp", None),
+            route("/mcp", Some("acme.example.com")),
+        ]);
+        let (host, path) = path.split_once('/').unwrap();
+        let (route, parameters) = routes.find(Some(host), &format!("/{path}"), query).unwrap();
+        bound_to(&route, upstream, &parameters, &["region".to_owned()])
+    }
+
+    #[test]
+    fn a_session_is_of_one_place_only() {
+        let places = [
+            ("h/mcp", None, "docs"),
+            ("h/mcp", None, "crm"),
+            ("h/other", None, "docs"),
+            ("acme.example.com/mcp", None, "docs"),
+            ("h/mcp/docs", None, "docs"),
+            ("h/mcp/crm", None, "docs"),
+            ("h/t/a/mcp", None, "docs"),
+            ("h/t/b/mcp", None, "docs"),
+            ("h/mcp", Some("region=eu"), "docs"),
+            ("h/mcp", Some("region=us"), "docs"),
+            ("h/mcp", Some("region="), "docs"),
+        ];
+        for (index, (path, query, upstream)) in places.into_iter().enumerate() {
+            for (other_path, other_query, other_upstream) in places.into_iter().skip(index + 1) {
+                assert_ne!(
+                    bound_at(path, query, upstream),
+                    bound_at(other_path, other_query, other_upstream),
+                    "{path} {query:?} {upstream} and {other_path} {other_query:?} {other_upstream}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_injects_nothing_does_not_bind() {
+        assert_eq!(
+            bound_at("h/mcp", Some("x=1"), "docs"),
+            bound_at("h/mcp/", None, "docs")
+        );
+    }
 }

@@ -6,11 +6,11 @@ use audit::Outcome;
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::{Era, Id, Message, ParseError, Refusal, code, era, header};
 
-use super::refusal::refuse;
+use super::refusal::{cut_dropped, turn_away};
 use super::reply::{Door, Extra, Gone};
-use super::streamable_http::{begin, lines};
+use super::streamable_http::{begin, lines, named_session};
 use crate::account::Entry;
-use crate::call::Visit;
+use crate::call::{Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::serve::{Served, carry};
@@ -23,33 +23,42 @@ pub(crate) async fn batch(
     entry: Entry,
     messages: Vec<Result<Message, ParseError>>,
 ) -> Result<(), Gone> {
-    let principal = policy::Principal::Anonymous;
-    let named = visit.headers.get(header::MCP_SESSION_ID);
-    let session = named
-        .and_then(|id| id.to_str().ok())
-        .and_then(|id| current.sessions.recognize(visit, &principal, id));
-    if named.is_some() && session.is_none() {
-        return refuse(door, entry, &Failure::SessionUnknown, Era::Legacy, None).await;
-    }
+    let session = match named_session(current, visit, &identify(visit)) {
+        Ok(session) => session,
+        Err(failure) => {
+            current.account.metrics().sessions_unknown.inc();
+            return turn_away(door, entry, &failure).await;
+        }
+    };
     let version = lines(visit, header::MCP_PROTOCOL_VERSION);
     if let Err(refusal) = era::decide_batch(version, session.as_ref().map(|session| session.revision())) {
-        return refuse(door, entry, &refusal.into(), Era::Legacy, None).await;
+        return turn_away(door, entry, &refusal.into()).await;
     }
-    let work = messages
+    let work: Vec<_> = messages
         .into_iter()
-        .map(|message| batched(current, visit, message));
-    let answers = futures_util::future::join_all(work);
+        .map(|message| {
+            let entry = current.account.open(visit);
+            batched(Arc::clone(current), Arc::clone(visit), entry, message)
+        })
+        .collect();
+    // Each message is on record; the batch would be there twice.
+    entry.divided();
+    let mut work = Box::pin(futures_util::future::join_all(work));
     let answers: Vec<Message> = tokio::select! {
-        answers = answers => answers.into_iter().flatten().collect(),
-        () = door.gone() => return Err(Gone),
+        biased;
+        answers = &mut work => answers.into_iter().flatten().collect(),
+        () = door.gone() => {
+            // Its client may only have lost the connection, as with any legacy call.
+            current.detach(async move {
+                work.await;
+            });
+            return Err(Gone);
+        }
+        () = current.health.is_cut() => {
+            drop(work);
+            return cut_dropped(door, None).await;
+        }
     };
-    let mut entry = entry;
-    entry.told(answers.iter().map(|answer| answer.bytes().len()).sum());
-    entry.finish(
-        Outcome::Ok,
-        Some(if answers.is_empty() { 202 } else { 200 }),
-        None,
-    );
     if answers.is_empty() {
         return door.empty(202, Extra::default(), &[]).await;
     }
@@ -65,18 +74,18 @@ pub(crate) async fn batch(
 
 /// One message of a batch, to its answer.
 async fn batched(
-    current: &Arc<Generation>,
-    visit: &Arc<Visit>,
+    current: Arc<Generation>,
+    visit: Arc<Visit>,
+    mut entry: Entry,
     message: Result<Message, ParseError>,
 ) -> Option<Message> {
-    let mut entry = current.account.open(visit);
     let message = match message {
         Ok(message) => message,
         Err(error) => return Some(told(entry, &Failure::Unreadable(error), None)),
     };
     entry.carries(&message);
     let id = message.id().cloned();
-    let call = match begin(current, visit, message, entry) {
+    let call = match begin(&current, &visit, message, entry) {
         Ok(call) if call.handshake => {
             let words = "`initialize` cannot be part of a batch";
             let refusal = Refusal {
@@ -90,7 +99,7 @@ async fn batched(
         Ok(call) => call,
         Err(begun) => return Some(told(begun.0, &begun.1, id.as_ref())),
     };
-    let Served { mut call, outcome } = carry(Arc::clone(current), call).await;
+    let Served { mut call, outcome } = carry(current, call).await;
     let last = match outcome {
         Ok(mut answer) => answer.last().await,
         Err(failure) => Err(failure),
@@ -111,7 +120,7 @@ async fn batched(
 
 fn told(entry: Entry, failure: &Failure, id: Option<&Id>) -> Message {
     let verdict = failure.verdict(Era::Legacy);
-    entry.finish(verdict.outcome, Some(200), Some(&verdict.words));
+    entry.failed(&verdict, Some(200));
     verdict.message(id.or(failure.id()))
 }
 

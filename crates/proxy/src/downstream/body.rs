@@ -14,23 +14,41 @@ use crate::failure::Failure;
 /// Fields a head may have.
 const FIELDS: usize = 100;
 
-/// Refuses a head that two readers could understand differently, or that is too long.
-pub(crate) fn check_head(
-    method: &Method,
-    target: &str,
-    headers: &HeaderMap,
-    bound: usize,
-) -> Result<(), Failure> {
+/// A client that was answered before the end of its body has this long to notice.
+const REST_WITHIN: Duration = Duration::from_secs(1);
+
+/// Refuses a head that is too long, that two readers could understand differently, or that asks for
+/// another protocol.
+pub(crate) fn check_head(http: &ServerSession, bound: usize) -> Result<(), Failure> {
+    let request = http.req_header();
+    let headers = &request.headers;
     let lines: usize = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if lines + target.len() > bound || headers.len() > FIELDS {
+    if lines + request.raw_path().len() > bound || headers.len() > FIELDS {
         return Err(Failure::HeadTooLong(bound));
     }
+    check_framing(http)?;
+    let upgrades = headers.get_all(CONNECTION).iter().any(|line| {
+        line.as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    if request.method == Method::CONNECT || (headers.contains_key(UPGRADE) && upgrades) {
+        return Err(Failure::Framing(
+            "this connection can be neither upgraded nor tunnelled",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a body whose end two readers could see in different places.
+fn check_framing(http: &ServerSession) -> Result<(), Failure> {
+    let headers = &http.req_header().headers;
     let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
     let encodings = headers.get_all(TRANSFER_ENCODING).iter().count();
-    if lengths > 1 || encodings > 1 || (lengths == 1 && encodings == 1) {
+    if lengths > 1 || encodings > 1 || (encodings == 1 && announces_length(http)) {
         return Err(Failure::Framing(
             "`Content-Length` and `Transfer-Encoding` must stand alone, and once",
         ));
@@ -45,41 +63,19 @@ pub(crate) fn check_head(
     {
         return Err(Failure::Framing("`Transfer-Encoding` must be `chunked`"));
     }
-    let upgrades = headers.get_all(CONNECTION).iter().any(|line| {
-        line.as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    });
-    if *method == Method::CONNECT || (headers.contains_key(UPGRADE) && upgrades) {
-        return Err(Failure::Framing(
-            "this connection can be neither upgraded nor tunnelled",
-        ));
-    }
     Ok(())
 }
 
-/// Refuses a head with both `Content-Length` and `Transfer-Encoding`. The engine obeys the second and
-/// removes the first, so only the bytes of the head still tell.
-pub(crate) fn frames_twice(http: &ServerSession) -> Result<(), Failure> {
-    let Some(session) = http.as_http1() else {
-        return Ok(());
-    };
-    if http.get_header(TRANSFER_ENCODING).is_none() {
-        return Ok(());
-    }
-    let head = session.get_headers_raw_bytes();
-    let names = head
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b':').next());
-    let lengths = names
-        .filter(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
-        .count();
-    if lengths > 0 {
-        return Err(Failure::Framing(
-            "`Content-Length` and `Transfer-Encoding` must not come together",
-        ));
-    }
-    Ok(())
+/// Whether the head as it was sent has a `Content-Length`. Beside a `Transfer-Encoding` the engine
+/// removes it, so only the bytes of the head still tell.
+fn announces_length(http: &ServerSession) -> bool {
+    http.as_http1().is_some_and(|session| {
+        session
+            .get_headers_raw_bytes()
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| line.split(|byte| *byte == b':').next())
+            .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
+    })
 }
 
 /// Refuses a body that is no JSON by what its head says.
@@ -136,6 +132,21 @@ pub(crate) async fn read(
         Ok(body) => body,
         Err(_) => Err(Failure::BodyTooSlow),
     }
+}
+
+/// Reads on for a moment when the answer came before the end of the body: closing on unread bytes
+/// resets the connection, and takes the answer from a client that is still sending.
+pub(crate) async fn read_on(http: &mut ServerSession, bound: usize) {
+    let rest = async {
+        let mut read = 0;
+        while read < bound && !http.is_body_done() {
+            match http.read_request_body().await {
+                Ok(Some(piece)) => read += piece.len(),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(REST_WITHIN, rest).await;
 }
 
 async fn read_all(http: &mut ServerSession, bound: usize) -> Result<Option<Bytes>, Failure> {

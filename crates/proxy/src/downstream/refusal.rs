@@ -23,17 +23,22 @@ pub(crate) async fn refuse(
     let mut entry = entry;
     entry.told(message.bytes().len());
     if door.is_streaming() {
-        entry.finish(verdict.outcome, Some(200), Some(&verdict.words));
+        entry.failed(&verdict, Some(200));
         door.event(&message).await?;
         return door.end_events().await;
     }
-    entry.finish(verdict.outcome, Some(verdict.status), Some(&verdict.words));
+    entry.failed(&verdict, Some(verdict.status));
     let extra = Extra {
         session: None,
         retry_after: verdict.retry_after,
         allow: verdict.allow,
     };
     door.json(verdict.status, message.bytes().clone(), extra).await
+}
+
+/// Refuses a request before it is known what it says: under no id, in the words of every era.
+pub(crate) async fn turn_away(door: &mut Door<'_>, entry: Entry, failure: &Failure) -> Result<(), Gone> {
+    refuse(door, entry, failure, Era::Legacy, None).await
 }
 
 /// Refuses a POST whose URL leads to no single upstream, under the id of its message.
@@ -60,7 +65,13 @@ pub(crate) async fn refuse_post(
 }
 
 /// Tells a client that its call did not finish within the grace of a stop.
-pub(crate) async fn cut(door: &mut Door<'_>, id: Option<&Id>) -> Result<(), Gone> {
+pub(crate) async fn cut(door: &mut Door<'_>, entry: Entry, id: Option<&Id>) -> Result<(), Gone> {
+    door.close();
+    refuse(door, entry, &Failure::Stopping, Era::Legacy, id).await
+}
+
+/// The same for work that was dropped with its entry, which says that it was cancelled.
+pub(crate) async fn cut_dropped(door: &mut Door<'_>, id: Option<&Id>) -> Result<(), Gone> {
     let verdict = Failure::Stopping.verdict(Era::Legacy);
     let message = verdict.message(id);
     if door.is_streaming() {

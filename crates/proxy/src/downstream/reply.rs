@@ -15,6 +15,10 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate, Retry-After");
 
+/// Written at once. The engine's deadline is for one write, so that a client which is slow but steady
+/// is not taken for one that stopped reading.
+const SLICE: usize = 256 * 1024;
+
 /// The client's end of an exchange, while it is answered.
 pub(crate) struct Door<'a> {
     http: &'a mut ServerSession,
@@ -83,8 +87,7 @@ impl<'a> Door<'a> {
         set(&mut head, header::CONTENT_TYPE, JSON)?;
         set(&mut head, header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
         self.write_head(head).await?;
-        let written = self.http.write_response_body(body, true).await;
-        self.check(written.is_ok())
+        self.write(body, true).await
     }
 
     /// Answers without a body.
@@ -102,8 +105,7 @@ impl<'a> Door<'a> {
             set(&mut head, header::CONTENT_LENGTH, HeaderValue::from(0))?;
         }
         self.write_head(head).await?;
-        let written = self.http.write_response_body(Bytes::new(), true).await;
-        self.check(written.is_ok())
+        self.write(Bytes::new(), true).await
     }
 
     /// Begins a stream of events.
@@ -127,23 +129,17 @@ impl<'a> Door<'a> {
         let line = message.one_line();
         let mut event = BytesMut::with_capacity(line.len() + 24);
         sse::write_event(&mut event, Some("message"), &line);
-        let written = self.http.write_response_body(event.freeze(), false).await;
-        self.check(written.is_ok())
+        self.write(event.freeze(), false).await
     }
 
     /// A sign of life that means nothing.
     pub(crate) async fn heartbeat(&mut self) -> Result<(), Gone> {
-        let written = self
-            .http
-            .write_response_body(Bytes::from_static(sse::COMMENT), false)
-            .await;
-        self.check(written.is_ok())
+        self.write(Bytes::from_static(sse::COMMENT), false).await
     }
 
     /// Ends the stream of events.
     pub(crate) async fn end_events(&mut self) -> Result<(), Gone> {
-        let written = self.http.write_response_body(Bytes::new(), true).await;
-        self.check(written.is_ok())
+        self.write(Bytes::new(), true).await
     }
 
     fn head(&self, status: u16, extra: Extra, more: usize) -> Result<ResponseHeader, Gone> {
@@ -171,6 +167,17 @@ impl<'a> Door<'a> {
 
     async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Gone> {
         let written = self.http.write_response_header(Box::new(head)).await;
+        self.check(written.is_ok())
+    }
+
+    /// Writes a piece of the body, slice by slice; `end` when none follows.
+    async fn write(&mut self, mut piece: Bytes, end: bool) -> Result<(), Gone> {
+        while piece.len() > SLICE {
+            let slice = piece.split_to(SLICE);
+            let written = self.http.write_response_body(slice, false).await;
+            self.check(written.is_ok())?;
+        }
+        let written = self.http.write_response_body(piece, end).await;
         self.check(written.is_ok())
     }
 

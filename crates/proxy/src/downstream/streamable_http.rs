@@ -4,29 +4,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::{Body, Decision, Era, Kind, Message, Revision, era, header};
+use policy::Principal;
 use tokio::time::Instant;
 
 use super::batch::batch;
 use super::body;
 use super::parting::leave;
-use super::refusal::{cut, refuse};
+use super::refusal::{cut_dropped, refuse, turn_away};
 use super::reply::{Door, Extra, Gone};
 use super::telling::{HEARTBEAT, tell};
 use crate::account::Entry;
-use crate::call::{Call, Visit};
+use crate::call::{Call, Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::serve::{Served, carry};
+use crate::session::Claims;
 
 /// A client that takes events gets the head of its stream after this long, so that nothing between
 /// it and us takes the silence for a dead connection (`protocol.md` D-12).
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves a POST.
-pub(crate) async fn post(current: &Arc<Generation>, visit: Visit, door: &mut Door<'_>) -> Result<(), Gone> {
+pub(crate) async fn post(
+    current: &Arc<Generation>,
+    visit: Visit,
+    door: &mut Door<'_>,
+    entry: Entry,
+) -> Result<(), Gone> {
     let visit = Arc::new(visit);
     let bounds = &current.bounds;
-    let entry = current.account.open(&visit);
     let read = match body::check_length(&visit.headers, bounds.body)
         .and_then(|()| body::check_type(&visit.headers))
     {
@@ -42,13 +48,13 @@ pub(crate) async fn post(current: &Arc<Generation>, visit: Visit, door: &mut Doo
         Err(failure) => {
             // What is left of the body is not worth reading.
             door.close();
-            return refuse(door, entry, &failure, Era::Legacy, None).await;
+            return turn_away(door, entry, &failure).await;
         }
     };
     match Body::parse(bytes, &bounds.limits) {
         Ok(Body::One(message)) => one(current, &visit, door, entry, message).await,
         Ok(Body::Batch(messages)) => batch(current, &visit, door, entry, messages).await,
-        Err(error) => refuse(door, entry, &Failure::Unreadable(error), Era::Legacy, None).await,
+        Err(error) => turn_away(door, entry, &Failure::Unreadable(error)).await,
     }
 }
 
@@ -68,7 +74,9 @@ async fn one(
             return refuse(door, entry, &failure, era, message.id()).await;
         }
     };
-    let (era, takes_events) = (call.era, visit.accepts.events && message.kind() == Kind::Request);
+    let era = call.era;
+    // The id of the session that a handshake begins is told with the head, which must wait for it.
+    let takes_events = visit.accepts.events && message.kind() == Kind::Request && !call.handshake;
     let mut work = Box::pin(carry(Arc::clone(current), call));
     let mut sign_of_life = Instant::now() + HEAD_WITHIN;
     let served = loop {
@@ -82,7 +90,7 @@ async fn one(
             () = current.health.is_cut() => {
                 // Its entry goes with the call, and says that it was cancelled.
                 drop(work);
-                return cut(door, message.id()).await;
+                return cut_dropped(door, message.id()).await;
             }
             () = tokio::time::sleep_until(sign_of_life), if takes_events => {
                 let told = if door.is_streaming() { door.heartbeat().await } else { door.begin_events(Extra::default()).await };
@@ -108,23 +116,18 @@ pub(crate) fn begin(
     message: Message,
     mut entry: Entry,
 ) -> Result<Call, Box<(Entry, Failure, Era)>> {
-    let principal = policy::Principal::Anonymous;
+    let principal = identify(visit);
     entry.comes_from(&principal);
     let mirrored = header::Mirrored {
         version: lines(visit, header::MCP_PROTOCOL_VERSION),
         method: lines(visit, header::MCP_METHOD),
         name: lines(visit, header::MCP_NAME),
     };
-    let mut lines = visit.headers.get_all(header::MCP_SESSION_ID).iter();
-    let named = (lines.next(), lines.next());
-    let session = match named {
-        (Some(id), None) => id
-            .to_str()
-            .ok()
-            .and_then(|id| current.sessions.recognize(visit, &principal, id)),
-        _ => None,
+    let named = named_session(current, visit, &principal);
+    let agreed = match &named {
+        Ok(Some(session)) => Some(session.revision()),
+        Ok(None) | Err(_) => None,
     };
-    let agreed = session.as_ref().map(|session| session.revision());
     let Decision {
         era,
         revision,
@@ -141,15 +144,20 @@ pub(crate) fn begin(
         }
     };
     entry.speaks(era, revision);
-    let belongs = era == Era::Legacy && !handshake;
-    if belongs && named.0.is_some() && session.is_none() {
-        current.account.metrics().sessions_unknown.inc();
-        return Err(Box::new((entry, Failure::SessionUnknown, era)));
-    }
-    if belongs && agreed.is_some_and(|agreed| names_another(mirrored.version, agreed)) {
-        current.account.metrics().revision_differs.inc();
-    }
-    let session = if belongs { session } else { None };
+    let session = if era == Era::Legacy && !handshake {
+        if agreed.is_some_and(|agreed| names_another(mirrored.version, agreed)) {
+            current.account.metrics().revision_differs.inc();
+        }
+        match named {
+            Ok(session) => session,
+            Err(failure) => {
+                current.account.metrics().sessions_unknown.inc();
+                return Err(Box::new((entry, failure, era)));
+            }
+        }
+    } else {
+        None
+    };
     Ok(Call {
         visit: Arc::clone(visit),
         message,
@@ -159,6 +167,24 @@ pub(crate) fn begin(
         principal,
         entry,
     })
+}
+
+/// The session that a request names, if it names one. Of two names, which one would be meant?
+pub(crate) fn named_session(
+    current: &Generation,
+    visit: &Visit,
+    principal: &Principal,
+) -> Result<Option<Arc<Claims>>, Failure> {
+    let mut lines = visit.headers.get_all(header::MCP_SESSION_ID).iter();
+    let session = match (lines.next(), lines.next()) {
+        (None, _) => return Ok(None),
+        (Some(id), None) => id
+            .to_str()
+            .ok()
+            .and_then(|id| current.sessions.recognize(visit, principal, id)),
+        (Some(_), Some(_)) => None,
+    };
+    session.map(Some).ok_or(Failure::SessionUnknown)
 }
 
 /// All lines of a header.

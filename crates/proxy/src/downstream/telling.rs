@@ -48,8 +48,7 @@ pub(crate) async fn tell(
         last = answer.last() => Some(last),
         () = door.gone() => None,
         () = current.health.is_cut() => {
-            drop(call.entry);
-            return cut(door, call.message.id()).await;
+            return cut(door, call.entry, call.message.id()).await;
         }
     };
     let message = match last {
@@ -121,8 +120,7 @@ async fn stream(
             next = step(door, &mut answer) => next,
             () = current.health.drained(), if lasting => Ok(Ok(subscription_end(&call.message))),
             () = current.health.is_cut() => {
-                drop(call.entry);
-                return cut(door, call.message.id()).await;
+                return cut(door, call.entry, call.message.id()).await;
             }
         };
         let message = match next {

@@ -34,11 +34,13 @@ impl Id {
     }
 }
 
-pub(crate) fn seal(keys: &KeyRing, owner: &str, binding: &[u8], claims: &Claims) -> String {
+/// The id of a session; `None` when it is longer than what we would take for one of ours.
+pub(crate) fn seal(keys: &KeyRing, owner: &str, binding: &[u8], claims: &Claims) -> Option<String> {
     // Writing to a vector cannot fail, and claims have no map whose keys could be refused.
     let plain = postcard::to_stdvec(claims).unwrap_or_default();
     let sealed = keys.seal(Purpose::Session, &bound(owner, binding), &plain);
-    format!("{PREFIX}.{}.{owner}.{}", sealed.kid, sealed.body)
+    let text = format!("{PREFIX}.{}.{owner}.{}", sealed.kid, sealed.body);
+    (text.len() <= LONGEST).then_some(text)
 }
 
 pub(crate) fn open(keys: &KeyRing, binding: &[u8], text: &str) -> Option<Claims> {
@@ -84,16 +86,31 @@ mod tests {
     #[test]
     fn a_session_is_read_back_by_whoever_has_the_key() {
         let (keys, claims) = (keys(), claims());
-        let text = seal(&keys, "owner", b"route", &claims);
+        let text = seal(&keys, "owner", b"route", &claims).unwrap();
         assert_eq!(open(&keys, b"route", &text), Some(claims));
         assert!(text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)), "{text}");
         assert!(!text.contains("5f1c"), "the upstream's id is not to be seen");
     }
 
     #[test]
+    fn no_session_is_begun_whose_id_would_be_refused() {
+        let keys = keys();
+        let of = |length| Claims {
+            upstream: Some("x".repeat(length)),
+            ..claims()
+        };
+        let text = seal(&keys, "owner", b"route", &of(2900)).unwrap();
+        assert_eq!(
+            open(&keys, b"route", &text).unwrap().upstream.unwrap().len(),
+            2900
+        );
+        assert_eq!(seal(&keys, "owner", b"route", &of(3100)), None);
+    }
+
+    #[test]
     fn nothing_else_opens_it() {
         let keys = keys();
-        let text = seal(&keys, "owner", b"route", &claims());
+        let text = seal(&keys, "owner", b"route", &claims()).unwrap();
         assert_eq!(open(&keys, b"other", &text), None, "another route");
         let other = KeyRing::new(&Secret::from("another key, another key, another"), None).unwrap();
         assert_eq!(open(&other, b"route", &text), None, "another key");
