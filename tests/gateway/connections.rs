@@ -1,5 +1,5 @@
 //! Connections as clients really use them: kept, shared by many, with large messages and with permission asked first.
-use harness::{Client, Gateway, Mood, Server};
+use harness::{Client, Gate, Gateway, Mood, Reply, Server};
 use serde_json::json;
 
 /// A whole request for the echo of a text.
@@ -35,6 +35,39 @@ async fn a_connection_serves_one_call_after_the_other() {
         server.connections() <= before + 1,
         "the way to the server was not kept"
     );
+}
+
+#[tokio::test]
+async fn calls_that_are_sent_at_once_are_answered_in_order() {
+    let gate = Gate::closed();
+    let waits = gate.clone();
+    let server = Server::of(Mood::Dual)
+        .on("tools/call", move |request| {
+            let text = &request.params()["arguments"]["message"];
+            let result = json!({ "content": [{ "type": "text", "text": text }], "resultType": "complete" });
+            Reply::after(&waits, Reply::result(request, &result))
+        })
+        .start()
+        .await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let host = gateway.address();
+    let whole = |text: &str| {
+        let (head, body) = request(host, text, "");
+        head + &body
+    };
+
+    // The second comes while the first is served, the third with it.
+    let mut sent = gateway.client("/mcp").say(whole("first")).await;
+    server.asked_for("tools/call").await;
+    sent.say(whole("second") + &whole("third")).await;
+    gate.open();
+
+    for text in ["first", "second"] {
+        let (answer, rest) = sent.answer_and_rest().await;
+        assert_eq!(answer.result()["content"][0]["text"], text);
+        sent = rest;
+    }
+    assert_eq!(sent.answer().await.result()["content"][0]["text"], "third");
 }
 
 #[tokio::test]

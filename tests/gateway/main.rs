@@ -12,6 +12,7 @@ mod connections;
 mod streams;
 mod upstream_faults;
 mod children;
+mod apart;
 mod record;
 mod health;
 mod metrics;

@@ -12,6 +12,8 @@
 //!   --strange-on METHOD  answers this with an id that nobody used, and then properly
 //!   --twice-on METHOD    answers this twice
 //!   --long-on METHOD N   answers this with a line of more than N bytes
+//!   --chat               says something before each answer, the first one included
+//!   --batch              answers in an array, with something said before the answer
 //!   --shout              writes a mebibyte to stderr before each answer
 //!   --ignore-term        ignores SIGTERM
 //!   --ignore-end         goes on when its stdin ends
@@ -138,6 +140,15 @@ impl Orders {
             Ok(result) => with(answer, "result", result),
             Err(error) => with(answer, "error", error),
         };
+        let said = json!({
+            "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "hello" },
+        });
+        if self.has("--batch") {
+            return say(&json!([said, answer]).to_string());
+        }
+        if self.has("--chat") {
+            say(&said.to_string());
+        }
         say(&answer.to_string());
         if self.on("--twice-on", method) {
             say(&answer.to_string());
