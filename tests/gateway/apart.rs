@@ -193,3 +193,33 @@ async fn a_client_cannot_fill_the_record() {
         kept.len()
     );
 }
+
+#[tokio::test]
+async fn a_call_that_a_session_takes_back_is_over() {
+    let scratch = tempfile::tempdir().unwrap();
+    let told = scratch.path().join("told").display().to_string();
+    let child = misbehave(&["--era", "legacy", "--hang-on", "vendor/hang", "--told", &told]);
+    let gateway = Gateway::new().upstream("child", child).start().await;
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+    let request = client.request("vendor/hang", json!({}));
+    let waiting = client.send_message(&request).await;
+    let asked = || std::fs::read_to_string(&told).unwrap().contains("vendor/hang");
+    until("the child to be asked", || asked().then_some(())).await;
+
+    let taken_back = json!({ "requestId": request["id"] });
+    let answer = client.notify("notifications/cancelled", taken_back).await;
+
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let answer = waiting.answer().await;
+    assert!(
+        answer.messages.is_empty(),
+        "nothing more is said of it: {answer:?}"
+    );
+    let record = gateway
+        .record("the call", |record| record["method"] == "vendor/hang")
+        .await;
+    assert_eq!(record["outcome"], "cancelled");
+    client
+        .call("echo", json!({ "message": "the session goes on" }))
+        .await;
+}

@@ -154,6 +154,17 @@ impl Failure {
         }
     }
 
+    /// Whether the client took the call back itself, so that nothing more is said of it.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        matches!(
+            self,
+            Self::Upstream(Error {
+                fault: Fault::Cancelled,
+                ..
+            })
+        )
+    }
+
     /// The id of the request, when only the failure knows it.
     pub(crate) fn id(&self) -> Option<&Id> {
         match self {
@@ -178,6 +189,10 @@ fn upstream_verdict(error: &Error, era: Era) -> Verdict {
         allow: None,
     };
     match &error.fault {
+        Fault::Cancelled => Verdict {
+            outcome: Outcome::Cancelled,
+            ..failed
+        },
         Fault::Silent(_) => Verdict {
             outcome: Outcome::Timeout,
             ..failed
@@ -238,6 +253,7 @@ fn reason(fault: &Fault) -> &'static str {
         Fault::NotStarted(_) => "not_started",
         Fault::Exited(_) => "exited",
         Fault::Full(_) => "full",
+        Fault::Cancelled => "cancelled",
     }
 }
 

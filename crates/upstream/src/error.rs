@@ -49,6 +49,8 @@ pub enum Fault {
     NotStarted(String),
     /// Its process ended while the call was running.
     Exited(String),
+    /// Its client took the call back.
+    Cancelled,
     /// A bound of ours is reached; the text names it.
     Full(String),
 }
@@ -116,6 +118,7 @@ impl fmt::Display for Error {
                 f,
                 "the process of upstream `{name}` ended during the call ({how})"
             ),
+            Fault::Cancelled => write!(f, "the call to upstream `{name}` was taken back"),
             Fault::Full(bound) => write!(f, "upstream `{name}` is at a bound of the gateway: {bound}"),
         }
     }

@@ -207,7 +207,7 @@ impl Upstream {
                 | Fault::Exited(_),
             ) => 0,
             Some(Fault::Status { status, .. }) if *status >= 500 => 0,
-            Some(Fault::Full(_)) => return,
+            Some(Fault::Full(_) | Fault::Cancelled) => return,
             Some(_) | None => 1,
         };
         self.up.set(up);

@@ -19,6 +19,13 @@ pub(crate) async fn refuse(
     id: Option<&Id>,
 ) -> Result<(), Gone> {
     let verdict = failure.verdict(era);
+    if failure.is_taken_back() {
+        entry.failed(&verdict, Some(if door.is_streaming() { 200 } else { 202 }));
+        return match door.is_streaming() {
+            true => door.end_events().await,
+            false => door.empty(202, Extra::default(), &[]).await,
+        };
+    }
     let message = verdict.message(id.or(failure.id()));
     let mut entry = entry;
     entry.told(message.bytes().len());

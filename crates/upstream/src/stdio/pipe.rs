@@ -8,7 +8,7 @@ use mcp::{Id, Kind, Message, Method};
 use super::children::Children;
 use super::pending::Ticket;
 use super::wire::{Started, Wire};
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::transport::{Link, MessageStream, Reply};
 
 /// The link of one exchange.
@@ -82,7 +82,10 @@ impl Pipe {
         match running {
             Some(id) => {
                 let cancelled = message.with_cancelled_request(&Id::number(id));
-                self.wire.put(&cancelled).await
+                self.wire.put(&cancelled).await?;
+                // Nothing more is said of it; whoever waits for its answer learns that here.
+                self.wire.pending.abandon(id);
+                Ok(())
             }
             None => Ok(()),
         }
@@ -127,7 +130,13 @@ impl MessageStream for Answer {
         if let Some(first) = self.first.take() {
             return Ok(first);
         }
-        self.ticket.next().await.ok_or_else(|| self.wire.ending())
+        self.ticket
+            .next()
+            .await
+            .ok_or_else(|| match self.wire.is_alive() {
+                true => Fault::Cancelled.of(&self.wire.upstream),
+                false => self.wire.ending(),
+            })
     }
 }
 
