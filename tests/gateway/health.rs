@@ -59,6 +59,28 @@ async fn the_operators_pages_are_not_for_everyone() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_origin_reads_no_operators_page() {
+    let gateway = Gateway::new().demo().start().await;
+    let admin = gateway.admin_url();
+    let ask = |path: &str, name: &'static str, value: &'static str| {
+        let client = harness::Client::new(admin.trim_start_matches("http://"), path);
+        async move { client.with(name, value).fetch("GET").await.status }
+    };
+
+    for (name, value) in [("Host", "evil.example"), ("Origin", "http://evil.example")] {
+        for path in ["/status", "/metrics"] {
+            assert_eq!(ask(path, name, value).await, 403, "{path} for {name}: {value}");
+        }
+        assert_eq!(
+            ask("/healthz", name, value).await,
+            200,
+            "health tells nothing and is for all"
+        );
+    }
+    assert_eq!(ask("/status", "Host", "localhost:7090").await, 200);
+}
+
+#[tokio::test]
 async fn health_is_a_command_too() {
     let gateway = Gateway::new().demo().start().await;
     let url = gateway.url("/health");

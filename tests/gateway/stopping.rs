@@ -182,3 +182,34 @@ async fn a_stream_that_is_cut_by_the_grace_ends_with_an_error() {
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(exchange.answer().await.code(), -32603);
 }
+
+#[tokio::test]
+async fn a_gateway_that_stops_takes_no_new_call() {
+    let gate = Gate::closed();
+    let server = waiting(&gate).await;
+    let gateway = Gateway::new()
+        .server("docs", &server)
+        .config("grace: 15s")
+        .start()
+        .await;
+    let running = gateway
+        .client("/mcp")
+        .modern()
+        .send("tools/call", json!({ "name": "echo" }))
+        .await;
+    server.asked_for("tools/call").await;
+
+    gateway.program().signal(Signal::TERM);
+    unready(&gateway).await;
+    let refused = gateway
+        .client("/mcp")
+        .modern()
+        .ask("tools/call", json!({ "name": "echo" }))
+        .await;
+    gate.open();
+
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(server.asked("tools/call").len(), 1);
+    assert_eq!(running.answer().await.result()["content"][0]["text"], "done");
+    assert_eq!(gateway.program().ended().await, Exit::Code(0));
+}
