@@ -38,7 +38,9 @@ pub struct Located<T> {
 impl<'a> Fields<'a> {
     /// A key that may be left out.
     pub fn optional(&mut self, key: &'static str) -> Field<'a> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let path = problem::join(&self.path, key);
         match self.entries.iter().find(|entry| entry.key == key) {
             Some(entry) => Field::of(entry, path, self.problems),

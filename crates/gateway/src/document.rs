@@ -5,6 +5,7 @@ mod routes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use audit::To;
@@ -77,11 +78,8 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         .map_or_else(|| "./state".into(), |path| PathBuf::from(path.value));
     let session = session(&fields.optional("session"), environment);
     let upstreams = upstreams(&fields.required("upstreams"), environment);
-    let names: Vec<_> = upstreams
-        .iter()
-        .filter(|(settings, _)| !settings.disabled)
-        .map(|(settings, _)| settings.name.clone())
-        .collect();
+    // Routes may name what is written; whether that is right is told where it stands.
+    let names: Vec<Arc<str>> = upstream_names(&fields.optional("upstreams"));
     let routes = routes::check(&fields.optional("routes"), &names);
     let bounds = bounds(&fields.optional("bounds"));
     let calls = audit(&fields.optional("audit"));
@@ -203,6 +201,18 @@ fn session(field: &Field<'_>, environment: &dyn Environment) -> Session {
     }
 }
 
+/// The names of all upstreams that are not switched off.
+fn upstream_names(field: &Field<'_>) -> Vec<Arc<str>> {
+    let entries = field.entries().unwrap_or_default();
+    let served = entries.into_iter().filter(|(_, entry)| {
+        let disabled = entry
+            .fields()
+            .map(|mut fields| fields.optional("disabled").node().cloned());
+        !matches!(disabled, Some(Some(node)) if node.value == config::Value::Bool(true))
+    });
+    served.map(|(name, _)| name.value.into()).collect()
+}
+
 fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream::kind::Settings, Injection)> {
     let this_executable = std::env::current_exe().unwrap_or_else(|_| "causeway".into());
     let mut found = Vec::new();
@@ -216,12 +226,14 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream:
         );
     }
     for (name, field) in entries {
-        let name = name.checked(field.problems(), scalar::server_name);
+        let named = name
+            .clone()
+            .checked(field.problems(), scalar::server_name)
+            .is_some();
         let Some(mut fields) = field.fields() else {
             continue;
         };
-        let settings =
-            name.and_then(|name| upstream::kind::check(&name, &mut fields, environment, &this_executable));
+        let settings = upstream::kind::check(&name, &mut fields, environment, &this_executable);
         let headers = fields.optional("headers");
         if headers.is_written() && fields.has("command") {
             headers.report(
@@ -238,7 +250,7 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream:
             );
         }
         fields.finish();
-        if let Some(settings) = settings {
+        if let Some(settings) = settings.filter(|_| named) {
             found.push((settings, injection));
         }
     }
