@@ -342,7 +342,9 @@ fn connect_reason(error: &pingora::Error, within: Duration) -> Reason {
     match error.etype() {
         ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Reason::ConnectTimeout(within),
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-            Reason::Tls(root_cause(error))
+            tracing::warn!(%error, "a TLS handshake failed");
+            let words = "the handshake failed; is its certificate valid for this name and signed by a root this machine believes?";
+            Reason::Tls(words.into())
         }
         _ => Reason::Refused,
     }
@@ -358,8 +360,4 @@ fn exchange_reason(error: &pingora::Error, deadlines: Deadlines) -> Reason {
         }
         other => Reason::Garbage(other.as_str().to_owned()),
     }
-}
-
-fn root_cause(error: &pingora::Error) -> String {
-    error.root_cause().to_string()
 }
