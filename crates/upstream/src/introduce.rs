@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use mcp::{Id, Kind, Message, Object, Revision, meta};
+use mcp::{Id, Message, Object, Revision, meta};
 
 use crate::error::{Error, Fault};
 use crate::registry::Upstream;
-use crate::transport::{Conversation, Headers, Messages};
+use crate::transport::{Conversation, Headers};
 
 /// Pages of a tool list that are read for counting.
 const PAGES: usize = 50;
@@ -46,7 +46,8 @@ pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<In
             .await?
             .send(&question)
             .await?;
-        let answer = answer(upstream, reply.messages).await?;
+        let silent = || Fault::Broken("it took `tools/list` without answering".into()).of(&upstream.name);
+        let answer = reply.messages.answer().await?.ok_or_else(silent)?;
         let Some(result) = answer.result().and_then(|result| Object::parse(result).ok()) else {
             // A server without tools answers with an error; that is not a fault.
             return Ok(Introduction {
@@ -96,19 +97,4 @@ fn list_request(page: usize, modern: bool, cursor: Option<&[u8]>) -> Message {
     let members: Vec<String> = modern.then_some(meta).into_iter().chain(cursor).collect();
     let params = (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")));
     Message::request(&Id::number(page as u64 + 1), "tools/list", params.as_deref())
-}
-
-async fn answer(upstream: &Arc<Upstream>, messages: Messages) -> Result<Message, Error> {
-    match messages {
-        Messages::One(message) => Ok(message),
-        Messages::Accepted => {
-            Err(Fault::Broken("it took `tools/list` without answering".into()).of(&upstream.name))
-        }
-        Messages::Stream(mut stream) => loop {
-            let message = stream.next().await?;
-            if matches!(message.kind(), Kind::Result | Kind::Error) {
-                return Ok(message);
-            }
-        },
-    }
 }

@@ -266,7 +266,7 @@ impl Server {
             };
             let reply = answer::read(wire, response, &question, &question).await?;
             let session = reply.session;
-            let answer = answer::last(reply.messages).await?;
+            let answer = reply.messages.answer().await?;
             let answer = answer
                 .ok_or_else(|| self.fails(Fault::Broken("it took `initialize` without answering".into())))?;
             let revision = handshake::agreement(&self.name, &answer)?;
@@ -313,7 +313,7 @@ impl Server {
         let Ok(reply) = answer::read(wire, response, question, question).await else {
             return Ok(Discovery::Legacy);
         };
-        match answer::last(reply.messages).await {
+        match reply.messages.answer().await {
             Ok(Some(answer)) => handshake::judge_discovery(&self.name, &answer),
             Ok(None) | Err(_) => Ok(Discovery::Legacy),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
-use mcp::{Message, Revision};
+use mcp::{Kind, Message, Revision};
 
 use crate::error::Error;
 
@@ -124,6 +124,25 @@ pub enum Messages {
     One(Message),
     /// Notifications and requests of the server, then the answer.
     Stream(Box<dyn MessageStream>),
+}
+
+impl Messages {
+    /// The answer, with everything before it left out; none where nothing was to be said.
+    ///
+    /// # Errors
+    /// When the stream ends before the answer.
+    pub async fn answer(self) -> Result<Option<Message>, Error> {
+        match self {
+            Self::Accepted => Ok(None),
+            Self::One(message) => Ok(Some(message)),
+            Self::Stream(mut stream) => loop {
+                let message = stream.next().await?;
+                if matches!(message.kind(), Kind::Result | Kind::Error) {
+                    return Ok(Some(message));
+                }
+            },
+        }
+    }
 }
 
 /// Messages as they arrive. Dropping it before the answer tells a 2026-07-28 upstream to stop.

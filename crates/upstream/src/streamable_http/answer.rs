@@ -115,20 +115,6 @@ pub(super) async fn read(
     }
 }
 
-/// The last message of a reply: the answer.
-pub(super) async fn last(messages: Messages) -> Result<Option<Message>, Error> {
-    match messages {
-        Messages::Accepted => Ok(None),
-        Messages::One(message) => Ok(Some(message)),
-        Messages::Stream(mut stream) => loop {
-            let message = stream.next().await?;
-            if matches!(message.kind(), Kind::Result | Kind::Error) {
-                return Ok(Some(message));
-            }
-        },
-    }
-}
-
 /// Seconds the server asks us to wait, when it says so in seconds.
 pub(super) fn retry_after(response: &Response) -> Option<u64> {
     response
