@@ -233,6 +233,8 @@ fn upstream_verdict(error: &Error, era: Era) -> Verdict {
         | Fault::Status { .. }
         | Fault::Unauthorized(_)
         | Fault::Misjudged(_)
+        | Fault::NotOffered
+        | Fault::Removed
         | Fault::TooLong(_)
         | Fault::NotStarted(_)
         | Fault::Exited(_)
@@ -249,6 +251,8 @@ fn reason(fault: &Fault) -> &'static str {
         Fault::Unauthorized(_) => "unauthorized",
         Fault::SessionGone => "session",
         Fault::NotSpoken { .. } => "revision",
+        Fault::NotOffered => "not_offered",
+        Fault::Removed => "removed",
         Fault::TooLong(_) => "too_long",
         Fault::NotStarted(_) => "not_started",
         Fault::Exited(_) => "exited",

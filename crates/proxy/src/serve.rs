@@ -123,6 +123,7 @@ async fn begin_session(
     let theirs = Session {
         id: upstream_session,
         revision: agreed.unwrap_or(Revision::LATEST_LEGACY),
+        greeting: greeting(&call.message),
     };
     if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
         return end_unused(current, call, &theirs).await;
@@ -144,4 +145,13 @@ async fn end_unused(current: &Generation, call: &Call, session: &Session) -> Res
         call.visit.upstream.end(session, &headers).await;
     }
     Ok(())
+}
+
+/// Bytes of a greeting that a session's id can carry besides what else is in it.
+const GREETING: usize = 1024;
+
+/// What of a client's `initialize` begins its session anew, if the upstream loses it.
+fn greeting(initialize: &mcp::Message) -> Option<Box<str>> {
+    let params = std::str::from_utf8(initialize.params()?).ok()?;
+    (params.len() <= GREETING).then(|| params.into())
 }

@@ -70,6 +70,7 @@ impl Sessions {
             revision: with_upstream.revision.as_str().to_owned(),
             principal: principal.binding().to_vec(),
             upstream: with_upstream.id.as_deref().map(str::to_owned),
+            greeting: with_upstream.greeting.as_deref().map(str::to_owned),
         };
         token::seal(&self.keys, &self.owner, &binding(visit), &claims)
     }
@@ -143,6 +144,7 @@ impl Claims {
         Session {
             id: self.upstream.as_deref().map(Into::into),
             revision: self.revision(),
+            greeting: self.greeting.as_deref().map(Into::into),
         }
     }
 }

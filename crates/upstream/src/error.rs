@@ -43,6 +43,10 @@ pub enum Fault {
         /// What the client speaks.
         wanted: Era,
     },
+    /// It says nothing outside of calls.
+    NotOffered,
+    /// A reload of the configuration removed it.
+    Removed,
     /// Its answer is longer than `bounds.answer`, in bytes.
     TooLong(usize),
     /// Its process could not be started.
@@ -107,6 +111,8 @@ impl fmt::Display for Error {
                 "upstream `{name}` speaks only MCP revision 2026-07-28 and this client speaks an earlier one; \
                  the gateway does not translate between the two yet"
             ),
+            Fault::NotOffered => write!(f, "upstream `{name}` says nothing outside of calls"),
+            Fault::Removed => write!(f, "upstream `{name}` was removed from the configuration"),
             Fault::TooLong(bound) => {
                 write!(
                     f,

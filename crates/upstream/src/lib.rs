@@ -8,7 +8,9 @@
 //! other, but the ids and tokens that a shared wire makes ours.
 
 mod registry;
+mod listening;
 pub mod transport;
+mod pending;
 
 pub mod handshake;
 mod introduce;
@@ -23,6 +25,7 @@ mod metrics;
 
 pub use error::{Error, Fault};
 pub use introduce::{Introduction, introduce};
+pub use listening::Listening;
 pub use metrics::Metrics;
 pub use registry::{Exchange, Registry, Timeouts, Upstream};
 pub use transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};

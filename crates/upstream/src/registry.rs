@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use mcp::{Era, Message, Revision};
 use prometheus::IntGauge;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Fault};
 use crate::handshake::{self, Eras, Knowledge, Legacy};
+use crate::listening::Listening;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Headers, Link, Messages, Reply, Session, Transport};
+use crate::transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};
 
 /// One upstream of the configuration.
 pub struct Upstream {
@@ -22,6 +24,7 @@ pub struct Upstream {
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     up: IntGauge,
+    removed: CancellationToken,
 }
 
 /// How long a call may take.
@@ -68,6 +71,7 @@ impl Upstream {
             knowledge: Knowledge::new(pinned),
             metrics,
             up,
+            removed: CancellationToken::new(),
         }
     }
 
@@ -106,6 +110,29 @@ impl Upstream {
             headers,
             link,
         })
+    }
+
+    /// Opens what it says in a session outside of any call.
+    pub fn listen(self: &Arc<Self>, session: Session, headers: Headers) -> Listening {
+        Listening::new(Arc::clone(self), session, headers)
+    }
+
+    pub(crate) async fn open_listening(
+        &self,
+        session: &Session,
+        headers: &Arc<Headers>,
+    ) -> Result<Box<dyn MessageStream>, Error> {
+        self.transport.listen(session, Arc::clone(headers)).await
+    }
+
+    /// A reload removed it: whoever listens to it is told, running calls go on.
+    pub fn remove(&self) {
+        self.removed.cancel();
+    }
+
+    /// Waits until a reload removes it.
+    pub async fn removed(&self) {
+        self.removed.cancelled().await;
     }
 
     /// Ends a session that a client began.
@@ -328,6 +355,7 @@ mod tests {
         }
         async fn share(&self, _: &Headers) -> Result<Session, Error> {
             Ok(Session {
+                greeting: None,
                 id: None,
                 revision: Revision::V2025_06_18,
             })
@@ -335,6 +363,10 @@ mod tests {
         async fn open(&self, _: &Conversation, _: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
             Ok(Box::new(self.clone()))
         }
+        async fn listen(&self, _: &Session, _: Arc<Headers>) -> Result<Box<dyn MessageStream>, Error> {
+            Err(Fault::NotOffered.of(&name()))
+        }
+
         async fn end(&self, _: &Session, _: &Headers) {}
         async fn stop(&self) {}
         fn kind(&self) -> &'static str {

@@ -10,7 +10,6 @@ mod pause;
 mod pipe;
 mod slot;
 
-mod pending;
 mod wire;
 
 pub mod guard;
@@ -23,10 +22,10 @@ use async_trait::async_trait;
 use mcp::Id;
 use tokio::runtime::Handle;
 
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, Session, Transport};
+use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Session, Transport};
 
 use children::Children;
 use guard::Guard;
@@ -102,7 +101,11 @@ impl Transport for Stdio {
 
     async fn share(&self, _headers: &Headers) -> Result<Session, Error> {
         let (_, revision) = self.children.greeted().await?;
-        Ok(Session { id: None, revision })
+        Ok(Session {
+            id: None,
+            revision,
+            greeting: None,
+        })
     }
 
     async fn open(
@@ -121,6 +124,14 @@ impl Transport for Stdio {
             Conversation::Session(session) => Pipe::to(children, children.of_session(session)?),
         };
         Ok(Box::new(pipe))
+    }
+
+    async fn listen(
+        &self,
+        _session: &Session,
+        _headers: Arc<Headers>,
+    ) -> Result<Box<dyn MessageStream>, Error> {
+        Err(Fault::NotOffered.of(&self.children.name))
     }
 
     async fn end(&self, session: &Session, _headers: &Headers) {
@@ -147,7 +158,6 @@ async fn silence(wire: &Wire) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Fault;
     use crate::transport::Messages;
     use bytes::Bytes;
     use mcp::{Message, Revision};

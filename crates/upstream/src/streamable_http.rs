@@ -19,7 +19,7 @@ use mcp::{Id, Message, Revision};
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, Reply, Session, Transport};
+use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
 
 use shared::SharedSessions;
 
@@ -130,6 +130,14 @@ impl Transport for StreamableHttp {
             shared,
             sent: None,
         }))
+    }
+
+    async fn listen(
+        &self,
+        _session: &Session,
+        _headers: Arc<Headers>,
+    ) -> Result<Box<dyn MessageStream>, Error> {
+        Err(self.server.fails(Fault::NotOffered))
     }
 
     async fn end(&self, session: &Session, headers: &Headers) {
@@ -273,6 +281,7 @@ impl Server {
             let session = Session {
                 id: session,
                 revision,
+                greeting: None,
             };
             let ready = handshake::initialized_notification();
             let headers = Headers {

@@ -38,6 +38,9 @@ pub struct Session {
     pub id: Option<Box<str>>,
     /// What was agreed in its handshake.
     pub revision: Revision,
+    /// The `params` of the client's `initialize`, with which it can be begun anew when the upstream has
+    /// lost it; absent when it cannot.
+    pub greeting: Option<Box<str>>,
 }
 
 /// What a server says of the eras it speaks.
@@ -74,6 +77,15 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// When nothing can carry them: a session that is gone, a process that does not start.
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error>;
+
+    /// Opens what the server says in a session outside of any call. It has no answer and no end of its
+    /// own: an error says that it broke, and it may be opened again.
+    ///
+    /// # Errors
+    /// [`Fault::NotOffered`](crate::Fault::NotOffered) when this server says nothing outside of calls,
+    /// [`Fault::SessionGone`](crate::Fault::SessionGone) when it has lost the session.
+    async fn listen(&self, session: &Session, headers: Arc<Headers>)
+    -> Result<Box<dyn MessageStream>, Error>;
 
     /// Ends a session that a client began. A session that is unknown has ended already.
     async fn end(&self, session: &Session, headers: &Headers);

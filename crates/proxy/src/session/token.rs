@@ -22,6 +22,8 @@ pub(crate) struct Claims {
     pub(crate) principal: Vec<u8>,
     /// What the upstream calls it.
     pub(crate) upstream: Option<String>,
+    /// The `params` of the client's `initialize`, for beginning anew with an upstream that forgot it.
+    pub(crate) greeting: Option<String>,
 }
 
 /// Tells sessions apart.
@@ -80,6 +82,7 @@ mod tests {
             revision: "2025-06-18".into(),
             principal: Vec::new(),
             upstream: Some("5f1c".into()),
+            greeting: None,
         }
     }
 

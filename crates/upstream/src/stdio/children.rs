@@ -13,13 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::Bounds;
 use super::guard::Guard;
 use super::pause::Pauses;
-use super::pending::Attribution;
 use super::process::Command;
 use super::slot::Slot;
 use super::wire::{Setup, Started, Wire};
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
+use crate::pending::Attribution;
 use crate::transport::Session;
 
 /// A handshake of ours, a download by `npx` or `uvx` included.

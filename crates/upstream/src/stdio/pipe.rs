@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use mcp::{Id, Kind, Message, Method};
 
 use super::children::Children;
-use super::pending::Ticket;
 use super::wire::{Started, Wire};
 use crate::error::{Error, Fault};
+use crate::pending::Ticket;
 use crate::transport::{Link, MessageStream, Reply};
 
 /// The link of one exchange.

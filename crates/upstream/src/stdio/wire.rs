@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pause::Pauses;
-use super::pending::{Attribution, Delivery, Pending, Ticket};
 use super::process::Process;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
+use crate::pending::{Attribution, Delivery, Pending, Ticket};
 
 /// Lines that may wait for a child that is slow to read.
 const QUEUE: usize = 64;

@@ -16,7 +16,7 @@ const QUEUE_BYTES: usize = 1 << 20;
 
 /// Every running request of one wire. A clone is the same table.
 #[derive(Clone, Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     waiting: Arc<Mutex<Table>>,
     emptied: Arc<Notify>,
 }
@@ -35,9 +35,9 @@ struct Waiting {
 }
 
 /// The waiting side of one request. Whoever drops it waits no longer.
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     /// The id on the wire.
-    pub(super) id: u64,
+    pub(crate) id: u64,
     messages: mpsc::Receiver<Message>,
     queued: Arc<AtomicUsize>,
     pending: Pending,
@@ -45,7 +45,7 @@ pub(super) struct Ticket {
 
 /// What became of a message from the server.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// It reached the request it belongs to.
     Delivered,
     /// It belongs to no running request.
@@ -56,7 +56,7 @@ pub(super) enum Delivery {
 
 /// To whom a message belongs that names no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attribution {
+pub(crate) enum Attribution {
     /// One client has the wire for itself: to its oldest running request.
     Oldest,
     /// Several clients share it: only when a single request runs (`protocol.md` D-45).
@@ -65,7 +65,7 @@ pub(super) enum Attribution {
 
 impl Pending {
     /// Registers a request, and returns it as it goes on the wire. None when the wire has ended.
-    pub(super) fn register(&self, asked: &Message) -> Option<(Ticket, Message)> {
+    pub(crate) fn register(&self, asked: &Message) -> Option<(Ticket, Message)> {
         let (sender, messages) = mpsc::channel(QUEUE);
         let queued = Arc::new(AtomicUsize::new(0));
         let mut table = self.locked();
@@ -96,17 +96,17 @@ impl Pending {
 
     /// Nobody waits for this request any more, or nothing will come for it. True if it was still
     /// running.
-    pub(super) fn abandon(&self, id: u64) -> bool {
+    pub(crate) fn abandon(&self, id: u64) -> bool {
         self.remove(id).is_some()
     }
 
     /// How many requests run.
-    pub(super) fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.locked().requests.len()
     }
 
     /// Waits until no request runs.
-    pub(super) async fn emptied(&self) {
+    pub(crate) async fn emptied(&self) {
         loop {
             // Made before the look, so that nothing is missed between the two.
             let emptied = self.emptied.notified();
@@ -118,14 +118,14 @@ impl Pending {
     }
 
     /// The wire has ended: everybody who waits learns it, and nobody can begin to.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut table = self.locked();
         table.closed = true;
         table.requests.clear();
     }
 
     /// The wire's id of the request that a client knows by this one.
-    pub(super) fn id_of(&self, asked: &Id) -> Option<u64> {
+    pub(crate) fn id_of(&self, asked: &Id) -> Option<u64> {
         let table = self.locked();
         table
             .requests
@@ -135,7 +135,7 @@ impl Pending {
     }
 
     /// Hands an answer to whom it belongs, under the client's own id.
-    pub(super) fn answer(&self, message: &Message) -> Delivery {
+    pub(crate) fn answer(&self, message: &Message) -> Delivery {
         let Some(id) = message.id().and_then(wire_id) else {
             return Delivery::Unclaimed;
         };
@@ -157,7 +157,7 @@ impl Pending {
     }
 
     /// Hands a notification or a request of the server to the request it belongs to.
-    pub(super) fn deliver(&self, message: Message, attribution: Attribution) -> Delivery {
+    pub(crate) fn deliver(&self, message: Message, attribution: Attribution) -> Delivery {
         let table = self.locked();
         let progress = message.method() == Some(&Method::NotificationsProgress);
         let named = if progress {
@@ -223,7 +223,7 @@ impl Waiting {
 
 impl Ticket {
     /// The next message; `None` when the wire has ended.
-    pub(super) async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         let message = self.messages.recv().await?;
         if matches!(message.kind(), Kind::Notification | Kind::Request) {
             self.queued.fetch_sub(message.bytes().len(), Ordering::Relaxed);
