@@ -21,6 +21,8 @@ pub struct Record<'a> {
     pub route: Option<&'a str>,
     /// The upstream's name.
     pub upstream: Option<&'a str>,
+    /// How the client reached us: `http`, or `sse` for the transport of 2024-11-05.
+    pub door: &'a str,
     /// `legacy` or `modern`.
     pub era: Option<&'static str>,
     /// The client's revision.
@@ -122,6 +124,7 @@ mod tests {
             upstream: Some("demo"),
             era: Some("legacy"),
             revision: Some("2025-06-18"),
+            door: "http",
             method: Some("tools/call"),
             subject: Some("line\nbreak \u{1b}[31m"),
             outcome: Outcome::ToolError,

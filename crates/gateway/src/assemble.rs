@@ -116,6 +116,7 @@ pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
         account: Arc::new(account),
         health: Arc::new(Health::default()),
         detached: TaskTracker::new(),
+        held: TaskTracker::new(),
     };
     Ok(House {
         generation: Arc::new(generation),

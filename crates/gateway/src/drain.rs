@@ -67,6 +67,9 @@ pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Durat
             tokio::time::sleep(GLANCE).await;
         }
     }
+    // Streams have been told; their upstreams are told of them before they are stopped themselves.
+    current.held.close();
+    let _ = tokio::time::timeout(TOLD_WITHIN, current.held.wait()).await;
     if tokio::time::timeout(CHILDREN_WITHIN, current.upstreams.stop())
         .await
         .is_err()

@@ -28,7 +28,7 @@ impl Refusal {
     }
 
     /// 400 with a code and words.
-    pub(crate) fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Refusal {
+    pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal {
             status: 400,
             code,

@@ -37,6 +37,7 @@ pub(crate) struct Entry {
     trace: crate::trace::TraceId,
     principal: Principal,
     spoken: Option<(Era, Revision)>,
+    door: &'static str,
     message: Option<Message>,
     first_answer: Option<Instant>,
     bytes_out: u64,
@@ -113,6 +114,7 @@ impl Account {
             trace,
             principal: Principal::default(),
             spoken: None,
+            door: "http",
             message: None,
             first_answer: None,
             bytes_out: 0,
@@ -130,6 +132,11 @@ impl Entry {
     /// The era and the revision its client speaks.
     pub(crate) fn speaks(&mut self, era: Era, revision: Revision) {
         self.spoken = Some((era, revision));
+    }
+
+    /// Its client is one of the 2024-11-05 transport.
+    pub(crate) fn by_sse(&mut self) {
+        self.door = "sse";
     }
 
     /// Who it comes from.
@@ -203,6 +210,7 @@ impl Entry {
             source: source.as_deref(),
             route: self.route.as_ref().map(|route| &*route.path),
             upstream: self.upstream.as_deref(),
+            door: self.door,
             era: self.spoken.map(|(era, _)| match era {
                 Era::Legacy => "legacy",
                 Era::Modern => "modern",

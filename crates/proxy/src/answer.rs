@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::{Kind, Message, Method};
+use mcp::{Era, Id, Kind, Message, Method};
 use tokio::time::Instant;
 use upstream::{Exchange, Fault, MessageStream, Messages, Reply, Timeouts};
 
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::session::Asking;
 
 /// A server that does not take the refusal of its question in this time is left with it.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
@@ -25,6 +26,9 @@ pub(crate) struct Answer {
     /// Absent when nothing was sent.
     exchange: Option<Exchange>,
     request: Message,
+    era: Era,
+    /// Absent when its client cannot be asked anything.
+    asking: Option<Asking>,
     deadline: Deadline,
 }
 
@@ -61,6 +65,8 @@ impl Answer {
             stream: None,
             exchange: None,
             request: call.message.clone(),
+            era: call.era,
+            asking: None,
             deadline: Deadline::begin(&upstream.name, upstream.timeouts),
         }
     }
@@ -70,6 +76,7 @@ impl Answer {
         reply: Reply,
         deadline: Deadline,
         call: &Call,
+        asking: Option<Asking>,
     ) -> Result<Self, Failure> {
         let (first, stream) = match reply.messages {
             Messages::Accepted => (First::Accepted, None),
@@ -84,6 +91,8 @@ impl Answer {
             stream,
             exchange: Some(exchange),
             request: call.message.clone(),
+            era: call.era,
+            asking,
             deadline,
         };
         if answer.stream.is_some() {
@@ -97,8 +106,28 @@ impl Answer {
         Ok(answer)
     }
 
-    /// The next message. After the answer there is none to ask for.
+    /// The next message for the client. After the answer there is none to ask for. A question of the
+    /// server comes under an id of ours; one that its client cannot be asked is refused here.
     pub(crate) async fn next(&mut self) -> Result<Message, Failure> {
+        loop {
+            let message = self.receive().await?;
+            let asking = self.asking.as_mut();
+            let told = match (message.kind(), message.method()) {
+                (Kind::Request, _) => asking.and_then(|asking| asking.pose(&message)),
+                (Kind::Notification, Some(Method::NotificationsCancelled)) => {
+                    let taken_back = asking.and_then(|asking| asking.taken_back(&message));
+                    Some(taken_back.unwrap_or_else(|| message.clone()))
+                }
+                (Kind::Notification | Kind::Result | Kind::Error, _) => return Ok(message),
+            };
+            match told {
+                Some(told) => return Ok(told),
+                None => self.refuse_question(&message, message.id()).await,
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Message, Failure> {
         let Some(stream) = &mut self.stream else {
             let fault = Fault::Broken("its stream ended before the answer".into());
             return Err(fault.of(&self.deadline.upstream).into());
@@ -126,26 +155,37 @@ impl Answer {
         match std::mem::replace(&mut self.first, First::Told) {
             First::Accepted => return Ok(None),
             First::Answer(answer) => return Ok(Some(answer)),
-            First::Begun(message) => self.refuse_question(&message).await,
+            First::Begun(question) if question.kind() == Kind::Request => {
+                let asked = self.asking.as_mut().and_then(|asking| asking.withdraw(&question));
+                self.refuse_question(&question, asked.as_ref()).await;
+            }
+            First::Begun(_) => {}
             First::Told => {}
         }
         loop {
-            let message = self.next().await?;
+            let message = self.receive().await?;
             match message.kind() {
                 Kind::Result | Kind::Error => return Ok(Some(message)),
-                Kind::Request | Kind::Notification => self.refuse_question(&message).await,
+                Kind::Request => self.refuse_question(&message, message.id()).await,
+                Kind::Notification => {}
             }
         }
     }
 
-    /// A server that asks its client something hears that nobody is there to be asked.
-    async fn refuse_question(&mut self, message: &Message) {
-        if let (Kind::Request, Some(id), Some(exchange)) = (message.kind(), message.id(), &mut self.exchange)
-        {
-            let words = "this client cannot be asked on this call";
-            let refusal = Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None);
-            let _ = tokio::time::timeout(REFUSED_WITHIN, exchange.send(&refusal)).await;
-        }
+    /// A server that asks its client something hears that nobody is there to be asked. One of 2026-07-28
+    /// may ask nothing in this way, and takes no answers either.
+    async fn refuse_question(&mut self, question: &Message, asked: Option<&Id>) {
+        let (Era::Legacy, Some(id), Some(exchange)) = (self.era, asked, &mut self.exchange) else {
+            return;
+        };
+        let reply = match question.method() {
+            Some(Method::Ping) => Message::result_reply(id, "{}"),
+            Some(_) | None => {
+                let words = "this client cannot be asked on this call";
+                Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None)
+            }
+        };
+        let _ = tokio::time::timeout(REFUSED_WITHIN, exchange.send(&reply)).await;
     }
 }
 

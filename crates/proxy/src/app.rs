@@ -18,16 +18,22 @@ use pingora::server::ShutdownWatch;
 use crate::account::Entry;
 use crate::call::{Accepts, Visit, identify};
 use crate::downstream::body;
+use crate::downstream::held::Held;
+use crate::downstream::listen::listen;
 use crate::downstream::refusal::{refuse, refuse_post, turn_away};
 use crate::downstream::reply::{Door, Extra, Gone};
-use crate::downstream::streamable_http::post;
+use crate::downstream::sse;
+use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::{Found, Parameters, Route, SessionRule};
+use crate::route::{Found, Parameters, Place, Route, SessionRule};
 use crate::trace::TraceId;
 
 /// From the first wait for a request to the end of its head: the engine bounds only each read.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
+
+/// What an endpoint takes.
+const METHODS: &str = "POST, GET, DELETE, OPTIONS";
 
 /// An idle connection is kept this long, in seconds.
 const KEPT_ALIVE: u64 = 60;
@@ -68,9 +74,17 @@ impl HttpServerApp for App {
         // Else the first byte of the next request would be taken for a client that leaves this one.
         http.set_pipelining_enabled(true);
         match exchange(&current, &mut http).await {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(Then::Reuse) => {}
+            Ok(Then::Close) => {
                 body::read_on(&mut http, current.bounds.body).await;
+                return None;
+            }
+            Ok(Then::Hold(held)) => {
+                let tracker = current.held.clone();
+                // A stream of hours must not keep the configuration that it began with.
+                drop(current);
+                let held = tracker.track_future(held.run(http));
+                tokio::spawn(held);
                 return None;
             }
             Err(Gone) => return None,
@@ -81,8 +95,18 @@ impl HttpServerApp for App {
     }
 }
 
-/// Serves one exchange; tells whether its connection may carry another.
-async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result<bool, Gone> {
+/// What becomes of the connection after an exchange.
+enum Then {
+    /// It may carry another.
+    Reuse,
+    /// It ends.
+    Close,
+    /// It stays open, and is told what comes.
+    Hold(Held),
+}
+
+/// Serves one exchange.
+async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result<Then, Gone> {
     let began = Instant::now();
     let head = body::check_head(http, current.bounds.headers);
     let request = http.req_header();
@@ -99,32 +123,42 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         door.close();
         let entry = current.account.open_unrouted(began, source, None);
         turn_away(&mut door, entry, &failure).await?;
-        return Ok(false);
+        return Ok(Then::Close);
     }
     // Whoever asks for health does so by an address we cannot know, so this precedes the gate.
     if method == Method::GET
         && let Some((status, answer)) = current.health.answer(uri.path())
     {
         door.json(status, Bytes::from(answer), Extra::default()).await?;
-        return Ok(door.is_reusable());
+        return Ok(then(&door));
     }
     let host = single(&headers, header::HOST).or(uri.authority().map(|authority| authority.as_str()));
     if let Err(denied) = current.gate.judge(host, page(&headers)) {
         door.close();
         let entry = current.account.open_unrouted(began, source, None);
         turn_away(&mut door, entry, &Failure::Denied(denied)).await?;
-        return Ok(false);
+        return Ok(Then::Close);
     }
     door.open_to(origin);
-    let Some((route, parameters)) = current.routes.find(host, uri.path(), uri.query()) else {
+    let Some((route, parameters, place)) = current.routes.find(host, uri.path(), uri.query()) else {
         let entry = current.account.open_unrouted(began, source, None);
         let failure = Failure::NoRoute("no route has this path".into());
         turn_away(&mut door, entry, &failure).await?;
-        return Ok(door.is_reusable());
+        return Ok(then(&door));
     };
     if method == Method::OPTIONS {
         preflight(&mut door, &headers).await?;
-        return Ok(door.is_reusable());
+        return Ok(then(&door));
+    }
+    let token = sse::token(&uri);
+    if place == Place::Messages && (method != Method::POST || token.is_none()) {
+        let entry = current.account.open_unrouted(began, source, Some(route));
+        let failure = match method {
+            Method::POST => Failure::NoStream(sse::base_of(uri.path()).to_owned()),
+            _ => Failure::HttpMethod("POST"),
+        };
+        turn_away(&mut door, entry, &failure).await?;
+        return Ok(then(&door));
     }
     let visit = match arrive(current, route.clone(), parameters, &headers) {
         Ok((upstream, parameters, bound_parameters)) => Visit {
@@ -146,24 +180,92 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             } else {
                 turn_away(&mut door, entry, &failure).await?;
             }
-            return Ok(door.is_reusable());
+            return Ok(then(&door));
         }
     };
     // Opened before the look at a drain: from here on the drain waits for this exchange, so that
     // none slips through between the two.
     let entry = current.account.open(&visit);
-    match method {
-        Method::POST => match too_much(current) {
-            Some(failure) => {
-                door.close();
-                turn_away(&mut door, entry, &failure).await?;
+    match (method, place, token) {
+        (Method::POST | Method::GET, _, _) if let Some(failure) = too_much(current) => {
+            door.close();
+            turn_away(&mut door, entry, &failure).await?;
+        }
+        (Method::POST, Place::Messages, Some(token)) => {
+            sse::message(current, visit, token, &mut door, entry).await?;
+        }
+        (Method::POST, _, _) => post(current, visit, &mut door, entry).await?,
+        (Method::GET, _, _) => {
+            if let Some(held) = open_stream(current, visit, (&uri, place), &mut door, entry).await? {
+                return Ok(Then::Hold(held));
             }
-            None => post(current, visit, &mut door, entry).await?,
-        },
-        Method::DELETE => delete(current, visit, &mut door, entry).await?,
-        _ => turn_away(&mut door, entry, &Failure::HttpMethod("POST, DELETE, OPTIONS")).await?,
+        }
+        (Method::DELETE, _, _) => delete(current, visit, &mut door, entry).await?,
+        _ => turn_away(&mut door, entry, &Failure::HttpMethod(METHODS)).await?,
     }
-    Ok(door.is_reusable())
+    Ok(then(&door))
+}
+
+fn then(door: &Door<'_>) -> Then {
+    match door.is_reusable() {
+        true => Then::Reuse,
+        false => Then::Close,
+    }
+}
+
+/// Opens a stream of events: for the session that is named, or for a client of the 2024-11-05
+/// transport, which names none (`protocol.md` §1.0 E6, E7).
+async fn open_stream(
+    current: &Arc<Generation>,
+    visit: Visit,
+    at: (&http::Uri, Place),
+    door: &mut Door<'_>,
+    mut entry: Entry,
+) -> Result<Option<Held>, Gone> {
+    let principal = identify(&visit);
+    entry.comes_from(&principal);
+    let names_session = visit.headers.contains_key("mcp-session-id");
+    let offered = !is_modern(&visit.headers)
+        && visit.route.sessions != SessionRule::Off
+        && (names_session || visit.route.doors.sse);
+    let failure = if asks_for_another_protocol(&visit.headers) {
+        door.close();
+        Failure::Framing("no other protocol is spoken here than HTTP")
+    } else if !offered {
+        Failure::HttpMethod("POST, DELETE, OPTIONS")
+    } else if let Some(failure) = draining(current) {
+        door.close();
+        failure
+    } else if !visit.accepts.events {
+        Failure::NotAcceptable
+    } else {
+        match named_session(current, &visit, &principal) {
+            Ok(Some(session)) => return listen(current, &visit, door, entry, &session).await,
+            Ok(None) => {
+                entry.by_sse();
+                return sse::connect(current, &visit, at, door, entry).await;
+            }
+            Err(failure) => {
+                current.account.metrics().sessions_unknown.inc();
+                failure
+            }
+        }
+    };
+    turn_away(door, entry, &failure).await.map(|()| None)
+}
+
+/// Whether a stream is asked for that would be no stream of events. An offer of HTTP/2 means nothing:
+/// Java's client makes it with each first request.
+fn asks_for_another_protocol(headers: &HeaderMap) -> bool {
+    let mut offers = headers.get_all(header::UPGRADE).iter();
+    offers.any(|offer| !offer.as_bytes().eq_ignore_ascii_case(b"h2c"))
+}
+
+/// Whether a request without a body says that it is of 2026-07-28.
+fn is_modern(headers: &HeaderMap) -> bool {
+    single(headers, "mcp-protocol-version")
+        .and_then(mcp::Revision::parse)
+        .is_some_and(|revision| revision.era() == Era::Modern)
 }
 
 /// The upstream of a request, the parameters of its URL, and which of the query's it is bound to.
@@ -210,10 +312,7 @@ async fn delete(
 ) -> Result<(), Gone> {
     let principal = identify(&visit);
     entry.comes_from(&principal);
-    let modern = single(&visit.headers, "mcp-protocol-version")
-        .and_then(mcp::Revision::parse)
-        .is_some_and(|revision| revision.era() == Era::Modern);
-    if modern {
+    if is_modern(&visit.headers) {
         return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Modern, None).await;
     }
     if visit.route.sessions == SessionRule::Off {
@@ -271,14 +370,22 @@ fn no_such_stream() -> Failure {
     Failure::NoRoute(format!("there is no such path; {hint}"))
 }
 
+/// Why no request is begun any more, if so. What ends a running one, or answers its questions, still
+/// comes through.
+pub(crate) fn draining(current: &Generation) -> Option<Failure> {
+    current
+        .health
+        .is_draining()
+        .then_some(Failure::Busy("the gateway is stopping"))
+}
+
 /// Why an exchange that was just opened is one too many, if it is.
 fn too_much(current: &Generation) -> Option<Failure> {
-    if current.health.is_draining() {
-        return Some(Failure::Busy("the gateway is stopping"));
-    }
-    let running = usize::try_from(current.account.metrics().running.get()).unwrap_or(0);
-    (running > current.bounds.streams).then_some(Failure::Busy(
-        "more requests are running than `bounds.streams` allows",
+    let metrics = current.account.metrics();
+    let held: i64 = metrics.held.iter().map(prometheus::IntGauge::get).sum();
+    let open = usize::try_from(metrics.running.get() + held).unwrap_or(0);
+    (open > current.bounds.streams).then_some(Failure::Busy(
+        "more requests and streams are open than `bounds.streams` allows",
     ))
 }
 

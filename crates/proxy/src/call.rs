@@ -13,7 +13,7 @@ use upstream::Upstream;
 
 use crate::account::Entry;
 use crate::route::{Parameters, Route};
-use crate::session::Claims;
+use crate::session::{Claims, SseSession};
 use crate::trace::TraceId;
 
 /// One HTTP request that found its route.
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) handshake: bool,
     /// The session it belongs to.
     pub(crate) session: Option<Arc<Claims>>,
+    /// The stream it came by, when its client is one of the 2024-11-05 transport.
+    pub(crate) sse: Option<Arc<SseSession>>,
     pub(crate) principal: Principal,
     /// Its place in the record; whatever becomes of the call, this is closed.
     pub(crate) entry: Entry,

@@ -2,6 +2,10 @@
 
 pub(crate) mod streamable_http;
 pub(crate) mod batch;
+pub(crate) mod listen;
+pub(crate) mod sse;
+pub(crate) mod hearing;
+pub(crate) mod held;
 pub(crate) mod telling;
 pub(crate) mod parting;
 pub(crate) mod refusal;

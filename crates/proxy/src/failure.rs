@@ -42,6 +42,11 @@ pub(crate) enum Failure {
     SessionUnknown,
     /// The route serves nothing without a session.
     SessionMissing,
+    /// There is no open stream of the 2024-11-05 transport that this message belongs to.
+    StreamGone,
+    /// A message to the twin of that transport, without the token that its stream tells. Where to
+    /// connect instead.
+    NoStream(String),
     /// Several upstreams, and nothing serves them together yet.
     Several(Vec<String>),
     /// The request does not bring what an injected header needs.
@@ -136,6 +141,19 @@ impl Failure {
             Self::SessionMissing => refused(
                 400,
                 "this route needs a session; begin one with `initialize`".into(),
+            ),
+            Self::StreamGone => refused(
+                404,
+                "the event stream of this address is gone; connect anew with GET".into(),
+            ),
+            Self::NoStream(base) => refused(
+                400,
+                format!(
+                    "this address takes messages only with the token that a legacy SSE stream tells: connect with \
+                     `GET {base}/sse` first and POST to where its first event says; clients of Streamable HTTP \
+                     POST to `{endpoint}`",
+                    endpoint = if base.is_empty() { "/mcp" } else { base }
+                ),
             ),
             Self::Several(urls) => {
                 let urls = urls.join(", ");

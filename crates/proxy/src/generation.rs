@@ -40,6 +40,8 @@ pub struct Generation {
     pub health: Arc<Health>,
     /// Calls that go on without their client.
     pub detached: TaskTracker,
+    /// Streams held open for clients, and the calls that are answered on them.
+    pub held: TaskTracker,
 }
 
 /// What bounds a request.

@@ -31,5 +31,5 @@ pub use generation::{Bounds, Generation};
 pub use health::Health;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
-pub use route::{Choice, Route, Routes, SessionRule};
+pub use route::{Choice, Doors, Route, Routes, SessionRule};
 pub use session::Sessions;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use audit::Outcome;
 use mcp::Method;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// Upper bounds of the duration buckets, in seconds.
@@ -32,6 +32,12 @@ pub struct Metrics {
     pub sessions_ended: IntCounter,
     /// Requests that named a session other than theirs, or none that exists.
     pub sessions_unknown: IntCounter,
+    /// Answers of clients to a question that nobody asks, or no longer.
+    pub answers_to_nothing: IntCounter,
+    /// Streams held open for clients, by door.
+    pub(crate) held: [IntGauge; 2],
+    /// Sessions of the 2024-11-05 transport that were opened, by route.
+    pub(crate) sse_sessions: IntCounterVec,
     /// Requests whose version header differs from their session's revision.
     pub revision_differs: IntCounter,
 }
@@ -78,6 +84,20 @@ impl Metrics {
             &["route", "upstream", "method"],
         )?;
         registry.register(Box::new(durations.clone()))?;
+        let held = IntGaugeVec::new(
+            Opts::new("causeway_held_streams", "Streams held open for clients now."),
+            &["door"],
+        )?;
+        registry.register(Box::new(held.clone()))?;
+        let held = ["http", "sse"].map(|door| held.with_label_values(&[door]));
+        let sse_sessions = IntCounterVec::new(
+            Opts::new(
+                "causeway_sse_sessions_total",
+                "Sessions of the 2024-11-05 transport that were opened.",
+            ),
+            &["route"],
+        )?;
+        registry.register(Box::new(sse_sessions.clone()))?;
         Ok(Self {
             requests,
             durations,
@@ -100,6 +120,12 @@ impl Metrics {
                 "causeway_sessions_unknown_total",
                 "Requests that named a session other than theirs, or none that exists.",
             )?,
+            answers_to_nothing: counter(
+                "causeway_answers_to_nothing_total",
+                "Answers of clients to a question that nobody asks, or no longer.",
+            )?,
+            held,
+            sse_sessions,
             revision_differs: counter(
                 "causeway_revision_differs_total",
                 "Requests whose version header differs from their session's revision.",

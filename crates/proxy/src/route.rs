@@ -12,6 +12,10 @@ use policy::origin::without_port;
 
 use crate::metrics::Meters;
 
+mod twin;
+
+pub(crate) use twin::{Place, messages_of};
+
 /// Pairs of a query that are read; what follows them is as if it were not there. Routes and injected
 /// headers need a handful, and each pair costs far more memory than the bytes it came in.
 const PAIRS: usize = 64;
@@ -28,6 +32,8 @@ pub struct Route {
     choice: Choice,
     /// What legacy sessions are to it.
     pub sessions: SessionRule,
+    /// Which doors it has besides that of Streamable HTTP.
+    pub doors: Doors,
     meters: HashMap<Arc<str>, Meters>,
     unreached: Meters,
 }
@@ -64,10 +70,27 @@ pub enum SessionRule {
     Off,
 }
 
+/// Which doors a route has besides that of Streamable HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doors {
+    /// Whether legacy SSE clients are served.
+    pub sse: bool,
+}
+
+impl Default for Doors {
+    /// All are open.
+    fn default() -> Self {
+        Self { sse: true }
+    }
+}
+
+/// Parameters by name.
+type Pairs = Vec<(String, String)>;
+
 /// The parameters of a URL: those of the path, then those of the query.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parameters {
-    pairs: Vec<(String, String)>,
+    pairs: Pairs,
     of_path: usize,
 }
 
@@ -113,6 +136,7 @@ impl Route {
             segments,
             choice,
             sessions,
+            doors: Doors::default(),
             meters,
             unreached: Meters::new(path, None),
         })
@@ -173,7 +197,7 @@ impl Route {
         (self.host.is_some(), fixed)
     }
 
-    fn matches(&self, host: Option<&str>, path: &str) -> Option<Vec<(String, String)>> {
+    fn matches(&self, host: Option<&str>, path: &str) -> Option<Pairs> {
         if let Some(ours) = &self.host
             && !host.is_some_and(|host| host.eq_ignore_ascii_case(ours))
         {
@@ -222,23 +246,29 @@ impl Routes {
         self.routes.iter().map(|route| &**route)
     }
 
-    /// The route for a host and a path, and the parameters of the URL.
+    /// The route for a host and a path, the parameters of the URL, and which of the route's addresses
+    /// it is.
     pub(crate) fn find(
         &self,
         host: Option<&str>,
         path: &str,
         query: Option<&str>,
-    ) -> Option<(Arc<Route>, Parameters)> {
+    ) -> Option<(Arc<Route>, Parameters, Place)> {
         let host = host.map(without_port);
-        self.routes.iter().find_map(|route| {
-            let mut pairs = route.matches(host, path)?;
-            let of_path = pairs.len();
-            if let Some(query) = query {
-                let read = form_urlencoded::parse(query.as_bytes()).take(PAIRS);
-                pairs.extend(read.map(|(name, value)| (name.into_owned(), value.into_owned())));
-            }
-            Some((Arc::clone(route), Parameters { pairs, of_path }))
-        })
+        let (route, mut pairs, place) = twin::find(self, host, path)?;
+        let of_path = pairs.len();
+        if let Some(query) = query {
+            let read = form_urlencoded::parse(query.as_bytes()).take(PAIRS);
+            pairs.extend(read.map(|(name, value)| (name.into_owned(), value.into_owned())));
+        }
+        Some((route, Parameters { pairs, of_path }, place))
+    }
+
+    /// The route whose own path this is, and what its parameters are.
+    fn at(&self, host: Option<&str>, path: &str) -> Option<(Arc<Route>, Pairs)> {
+        self.routes
+            .iter()
+            .find_map(|route| Some((Arc::clone(route), route.matches(host, path)?)))
     }
 }
 
@@ -330,7 +360,7 @@ mod tests {
     }
 
     fn leads(host: &str, path: &str, query: Option<&str>) -> String {
-        let Some((route, parameters)) = routes().find(Some(host), path, query) else {
+        let Some((route, parameters, _)) = routes().find(Some(host), path, query) else {
             return "no route".into();
         };
         match route.choose(&parameters) {

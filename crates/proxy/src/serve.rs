@@ -7,7 +7,7 @@ use upstream::handshake::agreed_revision;
 use upstream::{Conversation, Fault, Headers, Session};
 
 use crate::answer::{Answer, Deadline, First};
-use crate::call::Call;
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::SessionRule;
@@ -27,11 +27,11 @@ pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
 /// Carries one message from the client's door to a server, up to the first thing that comes back.
 async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
     let conversation = conversation(call)?;
-    if means_nothing(call, &conversation) {
+    if means_nothing(call, &conversation) || !finds_its_question(current, call) {
         return Ok(Answer::accepted(call));
     }
     // Admission comes before any connection, so that a call that may not pass costs nothing.
-    let headers = admit(current, call)?;
+    let headers = admit(current, &call.visit)?;
     let upstream = &call.visit.upstream;
     let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
     let mut exchange = deadline.keep(upstream.open(conversation, headers)).await?;
@@ -49,7 +49,11 @@ async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure>
     };
     call.entry.heard();
     let session = reply.session.clone();
-    let mut answer = Answer::begin(exchange, reply, deadline, call).await?;
+    let asking = call
+        .session
+        .as_ref()
+        .map(|session| current.sessions.asker(session).asking());
+    let mut answer = Answer::begin(exchange, reply, deadline, call, asking).await?;
     if call.handshake {
         begin_session(current, call, &mut answer, session).await?;
     }
@@ -90,15 +94,37 @@ fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
     }
 }
 
+/// An answer of the client goes to the server under the id that the server asked by. One to nothing
+/// goes nowhere.
+fn finds_its_question(current: &Generation, call: &mut Call) -> bool {
+    let (Kind::Result | Kind::Error, Some(session)) = (call.message.kind(), &call.session) else {
+        return true;
+    };
+    let asked = call
+        .message
+        .id()
+        .and_then(|id| current.sessions.answered(session, id));
+    match asked {
+        Some(asked) => {
+            call.message = call.message.with_id(&asked);
+            true
+        }
+        None => {
+            current.account.metrics().answers_to_nothing.inc();
+            false
+        }
+    }
+}
+
 /// The headers that go to the upstream with this call.
-fn admit(current: &Generation, call: &Call) -> Result<Headers, Failure> {
-    let injected = match current.injection(&call.visit.upstream.name) {
-        Some(injection) => injection.render(&*call.visit).map_err(Failure::Header)?,
+pub(crate) fn admit(current: &Generation, visit: &Visit) -> Result<Headers, Failure> {
+    let injected = match current.injection(&visit.upstream.name) {
+        Some(injection) => injection.render(visit).map_err(Failure::Header)?,
         None => Vec::new(),
     };
     Ok(Headers {
         injected,
-        passed: policy::headers::passed_on(&call.visit.headers),
+        passed: policy::headers::passed_on(&visit.headers),
     })
 }
 
@@ -128,6 +154,16 @@ async fn begin_session(
     if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
         return end_unused(current, call, &theirs).await;
     }
+    if let Some(sse) = &call.sse {
+        let claims = current
+            .sessions
+            .claims(sse.id().clone(), &call.principal, &theirs);
+        if !sse.begin(claims) {
+            return end_unused(current, call, &theirs).await;
+        }
+        current.account.metrics().sessions_begun.inc();
+        return Ok(());
+    }
     let Some(id) = current.sessions.begin(&call.visit, &call.principal, &theirs) else {
         end_unused(current, call, &theirs).await?;
         let fault = Fault::Broken("its session id is too long".into());
@@ -141,7 +177,7 @@ async fn begin_session(
 /// Ends a session with an upstream that no client will ever name.
 async fn end_unused(current: &Generation, call: &Call, session: &Session) -> Result<(), Failure> {
     if session.id.is_some() {
-        let headers = admit(current, call)?;
+        let headers = admit(current, &call.visit)?;
         call.visit.upstream.end(session, &headers).await;
     }
     Ok(())

@@ -1,10 +1,14 @@
 //! Legacy sessions: a conversation whose memory is its sealed id.
 //!
 //! What a session needs is in the token itself ([`token`]), so that any process with the key can
-//! serve it and a restart forgets nothing. The one thing remembered here is which sessions their
-//! clients have ended.
+//! serve it and a restart forgets nothing. Kept in memory is what dies with a connection anyway, or
+//! may be forgotten: which sessions their clients have ended, who listens to one, which questions wait
+//! for an answer, and the sessions of the 2024-11-05 transport, which are their stream.
 
-mod token;
+pub(crate) mod token;
+pub(crate) mod sse;
+pub(crate) mod listeners;
+pub(crate) mod questions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +22,13 @@ use upstream::Session;
 use crate::call::Visit;
 use crate::route::{Parameters, Route};
 
+pub(crate) use questions::Asking;
+pub(crate) use sse::{SseSession, Stream};
 pub(crate) use token::Claims;
+
+use listeners::{Listener, Listeners};
+use questions::{Asker, Questions};
+use sse::SseSessions;
 
 /// Sessions ended by their clients and not yet expired. Beyond it those that expire first are
 /// forgotten, whose tokens then work again until they do.
@@ -31,9 +41,17 @@ const OPENED: usize = 16_384;
 pub struct Sessions {
     keys: KeyRing,
     lifetime: Duration,
+    opened: Mutex<HashMap<Box<str>, Opened>>,
+    kept: Arc<Kept>,
+}
+
+/// What is remembered for as long as the process lives, whatever the configuration becomes.
+struct Kept {
     owner: String,
     ended: Mutex<HashMap<token::Id, u64>>,
-    opened: Mutex<HashMap<Box<str>, Opened>>,
+    listeners: Arc<Listeners>,
+    questions: Arc<Questions>,
+    sse: Arc<SseSessions>,
 }
 
 /// A token that was opened before, and what it was opened for. Clients send the same one with every
@@ -46,13 +64,27 @@ struct Opened {
 impl Sessions {
     /// Sessions sealed with these keys, which expire after `lifetime`, used or not.
     pub fn new(keys: KeyRing, lifetime: Duration) -> Self {
-        let owner = format!("{:08x}", fastrand::u32(..));
         Self {
             keys,
             lifetime,
-            owner,
-            ended: Mutex::default(),
             opened: Mutex::default(),
+            kept: Arc::new(Kept {
+                owner: format!("{:08x}", fastrand::u32(..)),
+                ended: Mutex::default(),
+                listeners: Arc::default(),
+                questions: Arc::default(),
+                sse: Arc::default(),
+            }),
+        }
+    }
+
+    /// The same sessions, under the keys and the lifetime of another configuration.
+    pub fn succeed(&self, keys: KeyRing, lifetime: Duration) -> Self {
+        Self {
+            keys,
+            lifetime,
+            opened: Mutex::default(),
+            kept: Arc::clone(&self.kept),
         }
     }
 
@@ -63,16 +95,67 @@ impl Sessions {
         principal: &Principal,
         with_upstream: &Session,
     ) -> Option<String> {
-        let now = seconds(SystemTime::now());
-        let claims = Claims {
-            id: token::Id::new(),
-            expires: now + self.lifetime.as_secs(),
+        let claims = self.claims(token::Id::new(), principal, with_upstream);
+        token::seal(&self.keys, &self.kept.owner, &binding(visit), &claims)
+    }
+
+    /// What a session is that begins now.
+    pub(crate) fn claims(&self, id: token::Id, principal: &Principal, with_upstream: &Session) -> Claims {
+        Claims {
+            id,
+            expires: seconds(SystemTime::now()) + self.lifetime.as_secs(),
             revision: with_upstream.revision.as_str().to_owned(),
             principal: principal.binding().to_vec(),
             upstream: with_upstream.id.as_deref().map(str::to_owned),
             greeting: with_upstream.greeting.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// Opens a session of the 2024-11-05 transport: its stream, and the token in the address that its
+    /// client POSTs to.
+    pub(crate) fn open_sse(&self, visit: &Visit, principal: &Principal) -> (Stream, String) {
+        let id = token::Id::new();
+        let nothing_yet = Session {
+            id: None,
+            revision: Revision::V2024_11_05,
+            greeting: None,
         };
-        token::seal(&self.keys, &self.owner, &binding(visit), &claims)
+        let claims = self.claims(id.clone(), principal, &nothing_yet);
+        let token = token::seal(&self.keys, &self.kept.owner, &binding_of_sse(visit), &claims);
+        let stream = self.kept.sse.open(id, principal.binding().to_vec());
+        // A token without a session of an upstream in it is never too long.
+        (stream, token.unwrap_or_default())
+    }
+
+    /// The open session of the 2024-11-05 transport behind the token of an address.
+    pub(crate) fn find_sse(
+        &self,
+        visit: &Visit,
+        principal: &Principal,
+        token: &str,
+    ) -> Option<Arc<SseSession>> {
+        let claims = token::open(&self.keys, &binding_of_sse(visit), token)?;
+        self.kept.sse.find(&claims.id, principal.binding())
+    }
+
+    /// A place among the streams that listen to a session; `None` when it has too many.
+    pub(crate) fn listen(&self, session: &Claims) -> Option<Listener> {
+        self.kept.listeners.join(&session.id)
+    }
+
+    /// For asking the client of a session.
+    pub(crate) fn asker(&self, session: &Claims) -> Asker {
+        Asker::new(&self.kept.questions, &session.id)
+    }
+
+    /// The same for one of the 2024-11-05 transport.
+    pub(crate) fn asker_in(&self, session: &SseSession) -> Asker {
+        Asker::new(&self.kept.questions, session.id())
+    }
+
+    /// What the server calls the question that is answered under this id.
+    pub(crate) fn answered(&self, session: &Claims, answer: &mcp::Id) -> Option<mcp::Id> {
+        self.kept.questions.answered(&session.id, answer)
     }
 
     /// The session behind an id. One that is tampered with, expired, ended, another principal's or
@@ -126,10 +209,15 @@ impl Sessions {
             first.and_then(|first| ended.remove(&first));
         }
         ended.insert(claims.id.clone(), claims.expires);
+        drop(ended);
+        self.kept.listeners.end(&claims.id);
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<token::Id, u64>> {
-        self.ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.kept
+            .ended
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -154,6 +242,13 @@ impl Claims {
 fn binding(visit: &Visit) -> Vec<u8> {
     let (route, upstream) = (&visit.route, &visit.upstream.name);
     bound_to(route, upstream, &visit.parameters, &visit.bound_parameters)
+}
+
+/// An address of the 2024-11-05 transport is no session id of Streamable HTTP, nor the reverse.
+fn binding_of_sse(visit: &Visit) -> Vec<u8> {
+    let mut bound = binding(visit);
+    bound.extend_from_slice(b"sse");
+    bound
 }
 
 fn bound_to(route: &Route, upstream: &str, parameters: &Parameters, of_query: &[String]) -> Vec<u8> {
@@ -206,7 +301,7 @@ mod tests {
             route("/mcp", Some("acme.example.com")),
         ]);
         let (host, path) = path.split_once('/').unwrap();
-        let (route, parameters) = routes.find(Some(host), &format!("/{path}"), query).unwrap();
+        let (route, parameters, _) = routes.find(Some(host), &format!("/{path}"), query).unwrap();
         bound_to(&route, upstream, &parameters, &["region".to_owned()])
     }
 

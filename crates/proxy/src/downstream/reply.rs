@@ -50,6 +50,16 @@ impl<'a> Door<'a> {
         }
     }
 
+    /// The door of a stream of events that was begun before.
+    pub(crate) fn resume(http: &'a mut ServerSession) -> Self {
+        Self {
+            http,
+            origin: None,
+            streaming: true,
+            reusable: false,
+        }
+    }
+
     /// The same door, for a page that may read the answers.
     pub(crate) fn open_to(&mut self, origin: Option<HeaderValue>) {
         self.origin = origin;
@@ -126,9 +136,18 @@ impl<'a> Door<'a> {
 
     /// One message as an event. Awaiting it is the back-pressure.
     pub(crate) async fn event(&mut self, message: &Message) -> Result<(), Gone> {
-        let line = message.one_line();
-        let mut event = BytesMut::with_capacity(line.len() + 24);
-        sse::write_event(&mut event, Some("message"), &line);
+        self.line(message.one_line()).await
+    }
+
+    /// The same of a message that is one line already.
+    pub(crate) async fn line(&mut self, line: Bytes) -> Result<(), Gone> {
+        self.named_event("message", &line).await
+    }
+
+    /// An event of this name, whose data is one line.
+    pub(crate) async fn named_event(&mut self, name: &str, line: &[u8]) -> Result<(), Gone> {
+        let mut event = BytesMut::with_capacity(line.len() + name.len() + 24);
+        sse::write_event(&mut event, Some(name), line);
         self.write(event.freeze(), false).await
     }
 

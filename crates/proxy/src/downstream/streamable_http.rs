@@ -14,6 +14,7 @@ use super::refusal::{cut_dropped, refuse, turn_away};
 use super::reply::{Door, Extra, Gone};
 use super::telling::{HEARTBEAT, tell};
 use crate::account::Entry;
+use crate::app::draining;
 use crate::call::{Call, Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
@@ -118,6 +119,11 @@ pub(crate) fn begin(
 ) -> Result<Call, Box<(Entry, Failure, Era)>> {
     let principal = identify(visit);
     entry.comes_from(&principal);
+    if message.kind() == Kind::Request
+        && let Some(failure) = draining(current)
+    {
+        return Err(Box::new((entry, failure, Era::Legacy)));
+    }
     let mirrored = header::Mirrored {
         version: lines(visit, header::MCP_PROTOCOL_VERSION),
         method: lines(visit, header::MCP_METHOD),
@@ -164,6 +170,7 @@ pub(crate) fn begin(
         era,
         handshake,
         session,
+        sse: None,
         principal,
         entry,
     })

@@ -1,0 +1,127 @@
+//! A stream held open for a client: for hours, mostly silent, by the thousand.
+//!
+//! It lives in a small task of its own that owns the connection, since the engine's future around an
+//! exchange weighs several times what a silent stream needs (`docs/decisions/0005`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::protocols::http::ServerSession;
+use prometheus::IntGauge;
+use upstream::Upstream;
+
+use super::listen::Listen;
+use super::reply::{Door, Gone};
+use super::sse::Sse;
+use super::telling::HEARTBEAT;
+use crate::health::Health;
+
+/// Ending what hung on a stream is a courtesy to its upstream.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// A stream whose head is written, and what is told on it.
+pub(crate) struct Held {
+    told: Told,
+    _open: Open,
+}
+
+enum Told {
+    Listen(Box<Listen>),
+    Sse(Box<Sse>),
+}
+
+impl Held {
+    /// What a server says outside of calls, to a client of Streamable HTTP.
+    pub(crate) fn listen(listen: Listen, gauge: &IntGauge) -> Self {
+        Self {
+            told: Told::Listen(Box::new(listen)),
+            _open: Open::count(gauge),
+        }
+    }
+
+    /// Everything that a client of the 2024-11-05 transport is told.
+    pub(crate) fn sse(sse: Sse, gauge: &IntGauge) -> Self {
+        Self {
+            told: Told::Sse(Box::new(sse)),
+            _open: Open::count(gauge),
+        }
+    }
+
+    /// Tells until there is nothing more to tell, or nobody to tell it to.
+    pub(crate) async fn run(mut self, mut http: ServerSession) {
+        let mut door = Door::resume(&mut http);
+        let _ = self.tell(&mut door).await;
+        drop(http);
+        if let Told::Sse(sse) = self.told {
+            let _ = tokio::time::timeout(END_WITHIN, sse.end()).await;
+        }
+    }
+
+    async fn tell(&mut self, door: &mut Door<'_>) -> Result<(), Gone> {
+        loop {
+            let line = tokio::select! {
+                biased;
+                line = self.next() => line,
+                () = door.gone() => return Err(Gone),
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    door.heartbeat().await?;
+                    continue;
+                }
+            };
+            match line {
+                Some(line) => door.line(line).await?,
+                None => return door.end_events().await,
+            }
+        }
+    }
+
+    /// The next message as one line; none when the stream ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        match &mut self.told {
+            Told::Listen(listen) => listen.next().await,
+            Told::Sse(sse) => sse.next().await,
+        }
+    }
+}
+
+/// Counts a held stream for as long as it is.
+struct Open(IntGauge);
+
+impl Open {
+    fn count(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Where a stream of this kind is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum HeldBy {
+    /// A client of Streamable HTTP.
+    Http = 0,
+    /// A client of the 2024-11-05 transport.
+    Sse = 1,
+}
+
+/// What ends a held stream besides its client.
+pub(crate) struct Ends {
+    pub(crate) health: Arc<Health>,
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+impl Ends {
+    /// Waits until the gateway stops, or a reload removes the upstream.
+    pub(crate) async fn over(&self) {
+        tokio::select! {
+            () = self.health.drained() => {}
+            () = self.upstream.removed() => {}
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! GET within a session: what its server says outside of calls (2025-11-25 basic/transports,
+//! "Listening for Messages from the Server").
+
+use std::sync::Arc;
+
+use audit::Outcome;
+use bytes::Bytes;
+use mcp::Message;
+use tokio_util::sync::CancellationToken;
+use upstream::{Error, Headers, Session};
+
+use super::hearing::Hearing;
+use super::held::{Ends, Held, HeldBy};
+use super::refusal::turn_away;
+use super::reply::{Door, Extra, Gone};
+use crate::account::Entry;
+use crate::call::Visit;
+use crate::failure::Failure;
+use crate::generation::Generation;
+use crate::serve::admit;
+use crate::session::Claims;
+use crate::session::listeners::{Floor, Listener};
+use crate::session::questions::Asker;
+
+/// A stream that listens to one session.
+pub(crate) struct Listen {
+    listener: Listener,
+    ended: CancellationToken,
+    /// While this stream is the one that hears. The server's stream is let go of before the floor.
+    hearing: Option<(Hearing, Floor)>,
+    session: Session,
+    headers: Headers,
+    asker: Asker,
+    ends: Ends,
+}
+
+/// Opens a stream for the session of a request. The head is written at once: clients give up on one
+/// that waits for the server's first word.
+pub(crate) async fn listen(
+    current: &Arc<Generation>,
+    visit: &Visit,
+    door: &mut Door<'_>,
+    entry: Entry,
+    claims: &Arc<Claims>,
+) -> Result<Option<Held>, Gone> {
+    let headers = match admit(current, visit) {
+        Ok(headers) => headers,
+        Err(failure) => return turn_away(door, entry, &failure).await.map(|()| None),
+    };
+    let Some(listener) = current.sessions.listen(claims) else {
+        let failure = Failure::Busy("this session has as many streams as it may have");
+        return turn_away(door, entry, &failure).await.map(|()| None);
+    };
+    door.begin_events(Extra::default()).await?;
+    entry.finish(Outcome::Ok, Some(200), None);
+    let listen = Listen {
+        ended: listener.ended(),
+        listener,
+        hearing: None,
+        session: claims.with_upstream(),
+        headers,
+        asker: current.sessions.asker(claims),
+        ends: Ends {
+            health: Arc::clone(&current.health),
+            upstream: Arc::clone(&visit.upstream),
+        },
+    };
+    let gauge = &current.account.metrics().held[HeldBy::Http as usize];
+    Ok(Some(Held::listen(listen, gauge)))
+}
+
+impl Listen {
+    /// The next message as one line; none when the session, its upstream or the gateway ends.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        let ended = self.ended.clone();
+        let over = self.ends.over();
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => None,
+            () = over => None,
+            heard = hear(&mut self.listener, &mut self.hearing, || {
+                Hearing::begin(&self.ends.upstream, self.session.clone(), self.headers.clone(), self.asker.asking())
+            }) => heard.ok().map(|message| message.one_line()),
+        }
+    }
+}
+
+/// Waits for the floor, and for what is to be heard there.
+async fn hear(
+    listener: &mut Listener,
+    hearing: &mut Option<(Hearing, Floor)>,
+    begin: impl Fn() -> Hearing,
+) -> Result<Message, Error> {
+    loop {
+        match hearing {
+            Some((heard, _)) => tokio::select! {
+                biased;
+                message = heard.next() => return message,
+                () = listener.superseded() => *hearing = None,
+            },
+            None => {
+                let floor = listener.floor().await;
+                *hearing = Some((begin(), floor));
+            }
+        }
+    }
+}
