@@ -116,7 +116,7 @@ async fn nobody_gets_a_tunnel() {
     let gateway = Gateway::new().server("docs", &server).start().await;
     let host = gateway.address();
 
-    for (name, request) in [
+    for (name, request, answered) in [
         (
             "connect",
             format!(
@@ -124,12 +124,14 @@ async fn nobody_gets_a_tunnel() {
                 server.address(),
                 server.address()
             ),
+            400..=501,
         ),
         (
             "websocket",
             format!(
                 "GET /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
             ),
+            400..=501,
         ),
         (
             "somebody else's url",
@@ -138,15 +140,13 @@ async fn nobody_gets_a_tunnel() {
                 server.address(),
                 server.address()
             ),
+            // An address is only a name for what is here: this opens a stream of our own.
+            200..=200,
         ),
     ] {
         let connections = server.connections();
         if let Some(exchange) = gateway.client("/mcp").say(request).await.try_begun().await {
-            assert!(
-                (400..=501).contains(&exchange.status),
-                "{name}: {}",
-                exchange.status
-            );
+            assert!(answered.contains(&exchange.status), "{name}: {}", exchange.status);
         }
         assert_eq!(server.connections(), connections, "{name}");
     }
