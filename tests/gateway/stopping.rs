@@ -213,3 +213,46 @@ async fn a_gateway_that_stops_takes_no_new_call() {
     assert_eq!(running.answer().await.result()["content"][0]["text"], "done");
     assert_eq!(gateway.program().ended().await, Exit::Code(0));
 }
+
+#[tokio::test]
+async fn a_thousand_streams_end_cleanly_and_two_hundred_calls_are_answered() {
+    let gate = Gate::closed();
+    let server = waiting(&gate).await;
+    let gateway = Gateway::new()
+        .server("docs", &server)
+        .config("grace: 20s")
+        .start()
+        .await;
+    let mut streams = Vec::new();
+    for _ in 0..500 {
+        let client = gateway.client("/mcp").legacy("2025-06-18").await;
+        let listening = client.with("Accept", "text/event-stream").fetching("GET").await;
+        streams.push(listening.begun().await);
+        let old = gateway.client("/mcp/docs/sse");
+        let sse = old.with("Accept", "text/event-stream").fetching("GET").await;
+        streams.push(sse.begun().await);
+    }
+    let mut calls = Vec::new();
+    for _ in 0..200 {
+        let client = gateway.client("/mcp").modern();
+        calls.push(client.send("tools/call", json!({ "name": "echo" })).await);
+    }
+    until("all calls to have arrived", || {
+        (server.asked("tools/call").len() == 200).then_some(())
+    })
+    .await;
+    assert!(streams.iter().all(harness::Exchange::is_stream));
+
+    gateway.program().signal(Signal::TERM);
+    unready(&gateway).await;
+    gate.open();
+
+    for call in calls {
+        assert_eq!(call.answer().await.result()["content"][0]["text"], "done");
+    }
+    for stream in &mut streams {
+        // Not cut: the last chunk says that nothing follows.
+        stream.rest().await;
+    }
+    assert_eq!(gateway.program().ended().await, Exit::Code(0));
+}

@@ -399,6 +399,13 @@ impl Exchange {
         }
     }
 
+    /// Waits for the end of a stream; one that is cut before its end fails the test.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let rest = std::mem::replace(&mut self.body, Body::ended());
+        let whole = within("the end of a stream", rest.whole(&mut self.from)).await;
+        whole.unwrap_or_else(|error| panic!("the stream that answers {:?}: {error}", self.method))
+    }
+
     /// All the rest.
     pub async fn answer(self) -> Answer {
         self.whole().await.0
