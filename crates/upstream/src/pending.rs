@@ -32,6 +32,8 @@ struct Waiting {
     asked: Message,
     messages: mpsc::Sender<Message>,
     queued: Arc<AtomicUsize>,
+    /// Whether it is on its way to the server, beyond recall.
+    written: bool,
 }
 
 /// The waiting side of one request. Whoever drops it waits no longer.
@@ -78,6 +80,7 @@ impl Pending {
             asked: asked.clone(),
             messages: sender,
             queued: Arc::clone(&queued),
+            written: false,
         };
         table.requests.insert(id, waiting);
         drop(table);
@@ -98,6 +101,18 @@ impl Pending {
     /// running.
     pub(crate) fn abandon(&self, id: u64) -> bool {
         self.remove(id).is_some()
+    }
+
+    /// The same, and true only if the server knows of it: else there is nothing to tell it.
+    pub(crate) fn take_back(&self, id: u64) -> bool {
+        self.remove(id).is_some_and(|waiting| waiting.written)
+    }
+
+    /// The request is written now. False if nobody waits for it any more, so that it need not be.
+    pub(crate) fn begin(&self, id: u64) -> bool {
+        let mut table = self.locked();
+        let waiting = table.requests.get_mut(&id);
+        waiting.map(|waiting| waiting.written = true).is_some()
     }
 
     /// How many requests run.
@@ -404,6 +419,19 @@ mod tests {
             pending.deliver(log(), Attribution::OnlyIfAlone),
             Delivery::Delivered
         );
+    }
+
+    #[test]
+    fn a_request_taken_back_before_it_is_written_is_none() {
+        let pending = Pending::default();
+        let (unwritten, _) = pending.register(&call("1")).unwrap();
+        let (written, _) = pending.register(&call("2")).unwrap();
+        assert!(pending.begin(written.id));
+
+        assert!(!pending.take_back(unwritten.id));
+        assert!(pending.take_back(written.id));
+
+        assert!(!pending.begin(unwritten.id));
     }
 
     #[tokio::test]

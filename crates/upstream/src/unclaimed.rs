@@ -85,6 +85,12 @@ impl Unclaimed {
         !self.locked().readers.is_empty()
     }
 
+    /// Whether anything waits to be read.
+    #[cfg(test)]
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.locked().messages.is_empty()
+    }
+
     /// The session has ended: what waits may still be read, nothing is added.
     pub(crate) fn close(&self) {
         self.locked().closed = true;
@@ -136,6 +142,23 @@ impl Drop for Reader {
             .retain(|number| *number != self.number);
         self.unclaimed.changed.notify_waiters();
     }
+}
+
+/// Whether this notification is of the session as a whole, so that no call of it may claim it
+/// (`protocol.md` D-45): what changed, and what became of something that outlives a call.
+pub(crate) fn is_of_session(message: &Message) -> bool {
+    matches!(
+        message.method(),
+        Some(
+            Method::NotificationsToolsListChanged
+                | Method::NotificationsPromptsListChanged
+                | Method::NotificationsResourcesListChanged
+                | Method::NotificationsResourcesUpdated
+                | Method::NotificationsElicitationComplete
+                | Method::NotificationsTasks
+                | Method::NotificationsTasksStatus
+        )
+    )
 }
 
 /// Whether a reader learns no more from the second than from the first.

@@ -140,6 +140,12 @@ impl Children {
         self.private().clear();
     }
 
+    /// What its children said to nobody.
+    #[cfg(test)]
+    pub(super) fn dropped(&self) -> prometheus::IntCounter {
+        self.metrics.dropped.with_label_values(&[&self.name])
+    }
+
     /// Starts a child on the runtime that owns it.
     async fn start(
         self: &Arc<Self>,

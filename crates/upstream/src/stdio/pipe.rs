@@ -10,6 +10,7 @@ use super::wire::{Started, Wire};
 use crate::error::{Error, Fault};
 use crate::pending::Ticket;
 use crate::transport::{Link, MessageStream, Reply};
+use crate::unclaimed::Reader;
 
 /// The link of one exchange.
 pub(super) struct Pipe {
@@ -18,6 +19,8 @@ pub(super) struct Pipe {
     /// The child that a session is to begin with. A client that leaves before its handshake is done
     /// drops it here, and so leaves no child behind.
     greeting: Option<Started>,
+    /// Whether the child serves one session, which is gone with it.
+    of_session: bool,
 }
 
 impl Pipe {
@@ -27,6 +30,15 @@ impl Pipe {
             children: Arc::clone(children),
             wire,
             greeting: None,
+            of_session: false,
+        }
+    }
+
+    /// To the child of a session that was begun.
+    pub(super) fn of_session(children: &Arc<Children>, wire: Arc<Wire>) -> Self {
+        Self {
+            of_session: true,
+            ..Self::to(children, wire)
         }
     }
 
@@ -36,11 +48,13 @@ impl Pipe {
             children: Arc::clone(children),
             wire: Arc::clone(started.wire()),
             greeting: Some(started),
+            of_session: false,
         }
     }
 
     async fn ask(&self, message: &Message) -> Result<Reply, Error> {
-        let ticket = self.wire.ask(message).await?;
+        // An error here says that nothing was sent.
+        let ticket = self.wire.ask(message).await.map_err(|error| self.unsent(error))?;
         // An `initialize` cannot be cancelled.
         let cancellable = message.method() != Some(&Method::Initialize);
         let mut answer = Answer {
@@ -55,6 +69,14 @@ impl Pipe {
         }
         answer.first = Some(first);
         Ok(Reply::stream(Box::new(answer)))
+    }
+
+    /// What it means that a message could not be given to the child: its session ended before it.
+    fn unsent(&self, error: Error) -> Error {
+        match self.of_session {
+            true => Fault::SessionGone.of(&self.wire.upstream),
+            false => error,
+        }
     }
 
     /// Carries an `initialize`: the child stays if it agreed, and ends if it did not.
@@ -105,7 +127,8 @@ impl Link for Pipe {
                 Ok(Reply::accepted())
             }
             Kind::Notification | Kind::Result | Kind::Error => {
-                self.wire.put(message).await?;
+                let sent = self.wire.put(message).await;
+                sent.map_err(|error| self.unsent(error))?;
                 Ok(Reply::accepted())
             }
         }
@@ -145,5 +168,29 @@ impl Drop for Answer {
         if self.cancellable {
             self.wire.give_up(self.ticket.id);
         }
+    }
+}
+
+/// What a session's child says outside of any call.
+pub(super) struct Hearing {
+    upstream: Arc<str>,
+    reader: Reader,
+}
+
+impl Hearing {
+    pub(super) fn of(wire: &Wire) -> Self {
+        Self {
+            upstream: Arc::clone(&wire.upstream),
+            reader: wire.unclaimed.reader(),
+        }
+    }
+}
+
+#[async_trait]
+impl MessageStream for Hearing {
+    async fn next(&mut self) -> Result<Message, Error> {
+        let next = self.reader.next().await;
+        // The session ended with its child.
+        next.ok_or_else(|| Fault::SessionGone.of(&self.upstream))
     }
 }

@@ -2,7 +2,7 @@
 //! waits for them. One task owns the child from its start to its end.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,6 +19,7 @@ use super::process::Process;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
 use crate::pending::{Attribution, Delivery, Pending, Ticket};
+use crate::unclaimed::{Unclaimed, is_of_session};
 
 /// Lines that may wait for a child that is slow to read.
 const QUEUE: usize = 64;
@@ -40,7 +41,12 @@ pub(super) struct Wire {
     pub(super) agreed: OnceCell<Revision>,
     /// Cancelled once the child has written anything.
     pub(super) heard: CancellationToken,
+    /// What the child says to its one client outside of any call.
+    pub(super) unclaimed: Unclaimed,
     lines: mpsc::Sender<Line>,
+    /// Requests taken back that the child has yet to hear of, for want of room among the lines. Each
+    /// was one of those that run, so there are never more.
+    taken_back: Mutex<Vec<u64>>,
     attribution: Attribution,
     stop: CancellationToken,
     /// Whether the child closed its input: it takes no requests, but may finish its answers.
@@ -89,7 +95,9 @@ impl Wire {
             pending: Pending::default(),
             agreed: OnceCell::new(),
             heard: CancellationToken::new(),
+            unclaimed: Unclaimed::default(),
             lines,
+            taken_back: Mutex::default(),
             attribution: setup.attribution,
             stop: setup.stop.clone(),
             deaf: AtomicBool::new(false),
@@ -143,13 +151,18 @@ impl Wire {
         sent.map_err(|_| self.ending())
     }
 
-    /// Takes a request back: the child is told if it still runs there.
+    /// Takes a request back: the child is told if it knows of it. Never waits, as a caller who leaves
+    /// cannot: where the queue has no room, the cancellation goes ahead of what waits in it.
     pub(super) fn give_up(&self, id: u64) {
-        if self.pending.abandon(id) {
-            let params = format!(r#"{{"requestId":{id},"reason":"the client no longer waits"}}"#);
-            let cancelled = Message::notification("notifications/cancelled", Some(&params));
-            let text = framed(&cancelled);
-            let _ = self.lines.try_send(Line { text, request: None });
+        if self.pending.take_back(id) {
+            let text = cancellation(id);
+            if let Err(mpsc::error::TrySendError::Full(_)) = self.lines.try_send(Line { text, request: None })
+            {
+                self.owed().push(id);
+                // In case the queue was emptied meanwhile: a line of nothing, behind which it goes.
+                let text = Bytes::new();
+                let _ = self.lines.try_send(Line { text, request: None });
+            }
         }
     }
 
@@ -213,6 +226,7 @@ impl Wire {
         // They learn it at once; ending the child may take its patience.
         let _ = self.ended.set(fault.clone());
         self.pending.close();
+        self.unclaimed.close();
         let outcome = process.end().await;
         if by_itself {
             setup.metrics.crashes.with_label_values(&[&self.upstream]).inc();
@@ -228,7 +242,7 @@ impl Wire {
         loop {
             let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
             let left = (used + idle).saturating_duration_since(Instant::now());
-            if left.is_zero() && self.pending.running() == 0 {
+            if left.is_zero() && self.pending.running() == 0 && !self.unclaimed.is_read() {
                 return;
             }
             tokio::time::sleep(left.max(Duration::from_secs(1))).await;
@@ -240,7 +254,17 @@ impl Wire {
             return Fault::Exited("it has no input".into());
         };
         while let Some(line) = queue.recv().await {
-            if let Err(error) = stdin.write_all(&line.text).await {
+            if line.request.is_some_and(|id| !self.pending.begin(id)) {
+                continue;
+            }
+            let mut written = stdin.write_all(&line.text).await;
+            let owed = std::mem::take(&mut *self.owed());
+            for id in owed {
+                if written.is_ok() {
+                    written = stdin.write_all(&cancellation(id)).await;
+                }
+            }
+            if let Err(error) = written {
                 tracing::debug!(upstream = %self.upstream, %error, "a process closed its input");
                 self.turn_deaf(line, queue).await;
                 return Fault::Exited(DEAF.into());
@@ -327,26 +351,58 @@ impl Wire {
                     metrics.foreign_answers.with_label_values(&[&self.upstream]).inc();
                 }
             }
-            Kind::Notification => {
-                if self.pending.deliver(message, self.attribution) != Delivery::Delivered {
-                    metrics.dropped.with_label_values(&[&self.upstream]).inc();
-                }
-            }
+            Kind::Notification => self.lose(self.take_notification(message), setup).await,
             Kind::Request => {
-                let Some(id) = message.id().cloned() else { return };
-                if message.method() == Some(&Method::Ping) {
-                    let _ = self.put(&Message::result_reply(&id, "{}")).await;
-                    return;
-                }
-                // Only a wire of one client's own may carry a question to that client.
-                let delivered = self.attribution == Attribution::Oldest
-                    && self.pending.deliver(message, self.attribution) == Delivery::Delivered;
-                if !delivered {
-                    metrics.dropped.with_label_values(&[&self.upstream]).inc();
-                    let _ = self.put(&refusal(&id)).await;
-                }
+                let Some(id) = message.id().filter(|_| message.method() == Some(&Method::Ping)) else {
+                    let lost = self.take_question(message);
+                    return self.lose(lost, setup).await;
+                };
+                let _ = self.put(&Message::result_reply(id, "{}")).await;
             }
         }
+    }
+
+    /// Takes a notification to whom it belongs, and gives back what is lost for it.
+    fn take_notification(&self, message: Message) -> Vec<Message> {
+        let of_a_call = self.is_shared() || message.subscription().is_some() || !is_of_session(&message);
+        if !of_a_call {
+            return self.unclaimed.push(message);
+        }
+        match self.pending.deliver(message.clone(), self.attribution) {
+            Delivery::Delivered => Vec::new(),
+            Delivery::Unclaimed if !self.is_shared() && may_wait(&message) => self.unclaimed.push(message),
+            Delivery::Unclaimed | Delivery::Overflowed => vec![message],
+        }
+    }
+
+    /// Takes a question to whom it may be put, and gives back what nobody will be told.
+    fn take_question(&self, message: Message) -> Vec<Message> {
+        // Only a wire of one client's own may carry a question to that client.
+        if self.is_shared() {
+            return vec![message];
+        }
+        match self.pending.deliver(message.clone(), self.attribution) {
+            Delivery::Delivered => Vec::new(),
+            Delivery::Unclaimed if self.unclaimed.is_read() => self.unclaimed.push(message),
+            Delivery::Unclaimed | Delivery::Overflowed => vec![message],
+        }
+    }
+
+    /// What nobody is told is counted, and refused where it asks something.
+    async fn lose(&self, lost: Vec<Message>, setup: &Setup) {
+        for message in lost {
+            let dropped = &setup.metrics.dropped;
+            dropped.with_label_values(&[&self.upstream]).inc();
+            if let (Kind::Request, Some(id)) = (message.kind(), message.id()) {
+                let _ = self.put(&refusal(id)).await;
+            }
+        }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.taken_back
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -376,6 +432,17 @@ impl Drop for Started {
 fn refusal(id: &Id) -> Message {
     let code = mcp::code::METHOD_NOT_FOUND;
     Message::error_reply(Some(id), code, "no client is there to answer this", None)
+}
+
+/// Whether a notification that no running call claims says anything to who listens: progress and the
+/// rest of a call are only that call's.
+fn may_wait(message: &Message) -> bool {
+    message.subscription().is_none() && message.method() != Some(&Method::NotificationsProgress)
+}
+
+fn cancellation(id: u64) -> Bytes {
+    let params = format!(r#"{{"requestId":{id},"reason":"the client no longer waits"}}"#);
+    framed(&Message::notification("notifications/cancelled", Some(&params)))
 }
 
 fn framed(message: &Message) -> Bytes {
