@@ -11,7 +11,7 @@ use mcp::Revision;
 use tokio::runtime::Handle;
 
 use crate::metrics::Metrics;
-use crate::registry::{Timeouts, Upstream};
+use crate::registry::{MAX_CONCURRENCY, Timeouts, Upstream};
 use crate::stdio::guard::Guard;
 use crate::stdio::{self, Command, Stdio};
 use crate::streamable_http::{self, StreamableHttp};
@@ -28,6 +28,8 @@ pub struct Settings {
     pub pinned: Option<Revision>,
     /// How long its calls may take.
     pub timeouts: Timeouts,
+    /// Calls it is given at once.
+    pub max_concurrency: usize,
     /// Whether it is switched off.
     pub disabled: bool,
 }
@@ -102,6 +104,10 @@ pub fn check(
         .parsed(revision)
         .and_then(Located::into_value);
     let timeouts = timeouts(fields);
+    let max_concurrency = fields
+        .optional("max_concurrency")
+        .number(1..=1_000_000)
+        .map_or(MAX_CONCURRENCY, Located::into_value);
     let disabled = fields
         .optional("disabled")
         .flag()
@@ -157,6 +163,7 @@ pub fn check(
         reach: reach?,
         pinned,
         timeouts,
+        max_concurrency,
         disabled,
     })
 }
@@ -168,6 +175,7 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
         reach,
         pinned,
         timeouts,
+        max_concurrency,
         disabled: _,
     } = settings;
     let metrics = || Arc::clone(&resources.metrics);
@@ -202,7 +210,7 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
             ))
         }
     };
-    Upstream::new(name, timeouts, transport, pinned, metrics())
+    Upstream::new(name, timeouts, transport, pinned, metrics()).at_once(max_concurrency)
 }
 
 /// Refuses a URL with a user or a password in it, without showing it.

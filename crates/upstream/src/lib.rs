@@ -8,10 +8,17 @@
 //! other, but the ids and tokens that a shared wire makes ours.
 
 mod registry;
+mod exchange;
 mod listening;
 pub mod transport;
+
+mod renewal;
+mod breaker;
+mod slots;
+mod backoff;
+mod pause;
+
 mod pending;
-#[allow(dead_code, reason = "its users come with the next changes")]
 mod unclaimed;
 
 pub mod handshake;
@@ -25,9 +32,13 @@ pub mod kind;
 mod error;
 mod metrics;
 
+#[cfg(test)]
+mod scripted;
+
 pub use error::{Error, Fault};
+pub use exchange::Exchange;
 pub use introduce::{Introduction, introduce};
 pub use listening::Listening;
 pub use metrics::Metrics;
-pub use registry::{Exchange, Registry, Timeouts, Upstream};
+pub use registry::{Registry, Timeouts, Upstream};
 pub use transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub dropped: IntCounterVec,
     /// Times an upstream was asked which era it speaks.
     pub probes: IntCounterVec,
+    /// Sessions that an upstream had lost and that were begun anew.
+    pub renewed: IntCounterVec,
+    /// Whether an upstream is left alone for a while since it could not be reached: 1 or 0.
+    pub breaker_open: IntGaugeVec,
     /// Whether the last exchange with the upstream went through: 1 or 0.
     pub up: IntGaugeVec,
 }
@@ -58,6 +62,14 @@ impl Metrics {
             probes: counter(
                 "causeway_upstream_probes_total",
                 "Times an upstream was asked which era it speaks.",
+            )?,
+            renewed: counter(
+                "causeway_upstream_sessions_renewed_total",
+                "Sessions that the upstream had lost and that were begun anew.",
+            )?,
+            breaker_open: gauge(
+                "causeway_upstream_breaker_open",
+                "Whether the upstream is left alone for a while since it could not be reached.",
             )?,
             up: gauge(
                 "causeway_upstream_up",

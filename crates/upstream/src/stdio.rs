@@ -6,7 +6,6 @@
 //! when their session does or is idle for long, and never outlive the gateway ([`guard`]).
 
 mod children;
-mod pause;
 mod pipe;
 mod slot;
 

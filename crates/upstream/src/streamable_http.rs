@@ -5,6 +5,7 @@
 //! caller keeps; nothing is remembered here but the sessions of the gateway's own ([`shared`]).
 
 mod answer;
+mod hearing;
 mod shared;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::handshake;
 use crate::metrics::Metrics;
 use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
 
+use hearing::Hearing;
 use shared::SharedSessions;
 
 /// A legacy server may hang on a method it does not know.
@@ -134,10 +136,11 @@ impl Transport for StreamableHttp {
 
     async fn listen(
         &self,
-        _session: &Session,
-        _headers: Arc<Headers>,
+        session: &Session,
+        headers: Arc<Headers>,
     ) -> Result<Box<dyn MessageStream>, Error> {
-        Err(self.server.fails(Fault::NotOffered))
+        let hearing = Hearing::open(&self.server, session, &headers).await?;
+        Ok(Box::new(hearing))
     }
 
     async fn end(&self, session: &Session, headers: &Headers) {

@@ -168,6 +168,11 @@ pub trait MessageStream: Send {
 }
 
 impl Reply {
+    /// Whether it is an error, as far as can be told by now.
+    pub(crate) fn refuses(&self) -> bool {
+        matches!(&self.messages, Messages::One(message) if message.kind() == Kind::Error)
+    }
+
     /// A reply that says nothing.
     pub fn accepted() -> Self {
         Self {

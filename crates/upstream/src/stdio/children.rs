@@ -12,13 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use super::Bounds;
 use super::guard::Guard;
-use super::pause::Pauses;
 use super::process::Command;
 use super::slot::Slot;
 use super::wire::{Setup, Started, Wire};
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
+use crate::pause::Pauses;
 use crate::pending::Attribution;
 use crate::transport::Session;
 

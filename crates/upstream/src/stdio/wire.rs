@@ -14,10 +14,10 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pause::Pauses;
 use super::process::Process;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
+use crate::pause::Pauses;
 use crate::pending::{Attribution, Delivery, Pending, Ticket};
 use crate::unclaimed::{Unclaimed, is_of_session};
 

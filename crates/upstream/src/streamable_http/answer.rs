@@ -19,18 +19,18 @@ use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
 const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// The pause before a stream is resumed, unless the server asks for another …
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// … and the shortest it may ask for.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often in a row a stream is resumed that then says nothing.
-const RESUMED_IN_VAIN: u32 = 5;
+pub(super) const RESUMED_IN_VAIN: u32 = 5;
 
 /// The longest pause a server may ask for before its stream is resumed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Where the answer comes from, for errors and for resuming its stream.
 #[derive(Clone, Copy)]
@@ -113,6 +113,24 @@ pub(super) async fn read(
             )))
         }
     }
+}
+
+/// The header lines of a POST, for a GET of a stream.
+pub(super) fn fetching(mut lines: Vec<(HeaderName, HeaderValue)>) -> Vec<(HeaderName, HeaderValue)> {
+    lines.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != header::ACCEPT);
+    lines.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
+    lines
+}
+
+/// Whether this is a stream of events.
+pub(super) fn is_events(response: &Response) -> bool {
+    matches!(content_type(response), Content::Events)
+}
+
+/// Whether a 400 is about the session.
+pub(super) async fn names_session(mut response: Response, server: &Server) -> bool {
+    let body = response.body(server.bounds.answer).await.unwrap_or_default();
+    matches!(Body::parse(body, &server.bounds.limits), Ok(Body::One(message)) if speaks_of_session(&message))
 }
 
 /// Seconds the server asks us to wait, when it says so in seconds.
@@ -417,9 +435,7 @@ impl Events {
             return Err(early());
         }
         tokio::time::sleep(resume.pause).await;
-        let mut lines = resume.lines.clone();
-        lines.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != header::ACCEPT);
-        lines.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
+        let mut lines = fetching(resume.lines.clone());
         lines.push((LAST_EVENT_ID, last));
         let request = Request {
             method: Method::GET,

@@ -21,7 +21,7 @@ const BORNE: Duration = Duration::from_secs(1);
 
 /// How the latest children of one command ended, as far as it delays the next.
 #[derive(Default)]
-pub(super) struct Pauses {
+pub(crate) struct Pauses {
     state: Mutex<State>,
 }
 
@@ -36,7 +36,7 @@ impl Pauses {
     ///
     /// # Errors
     /// When that takes longer than a caller should wait.
-    pub(super) async fn wait(&self, upstream: &Arc<str>) -> Result<(), Error> {
+    pub(crate) async fn wait(&self, upstream: &Arc<str>) -> Result<(), Error> {
         // Others may start and crash meanwhile, which is why the pause is asked for again. It grows
         // each time, so that this ends.
         while let Some((until, crashes)) = self.pending() {
@@ -52,7 +52,7 @@ impl Pauses {
     }
 
     /// A child that was started then has crashed now.
-    pub(super) fn note_crash(&self, started: Instant) {
+    pub(crate) fn note_crash(&self, started: Instant) {
         if started.elapsed() >= STEADY {
             return self.note_end(started);
         }
@@ -69,7 +69,7 @@ impl Pauses {
     }
 
     /// A child that was started then has ended now, as it was told to or long after its start.
-    pub(super) fn note_end(&self, started: Instant) {
+    pub(crate) fn note_end(&self, started: Instant) {
         if started.elapsed() >= STEADY {
             *self.locked() = State::default();
         }

@@ -1,0 +1,213 @@
+//! One message to an upstream and what comes back: the story of an exchange, healing included.
+
+use std::sync::Arc;
+
+use mcp::{Era, Kind, Message, Method};
+
+use crate::breaker::Pass;
+use crate::error::{Error, Fault};
+use crate::registry::Upstream;
+use crate::slots::Slot;
+use crate::transport::{Conversation, Headers, Link, Reply, Session};
+
+/// How often a call may find that the session which another call began anew is lost again. It begins one
+/// anew itself once.
+const JOINED: usize = 16;
+
+/// An exchange with an upstream that was opened and not yet sent. It counts as running until it is
+/// dropped.
+pub struct Exchange {
+    upstream: Arc<Upstream>,
+    conversation: Conversation,
+    headers: Arc<Headers>,
+    /// Absent when the session was found lost before anything was sent.
+    link: Option<Box<dyn Link>>,
+    pass: Pass,
+    slot: Option<Slot>,
+}
+
+impl Exchange {
+    /// Opens what carries the messages of a conversation.
+    pub(crate) async fn open(
+        upstream: Arc<Upstream>,
+        conversation: Conversation,
+        headers: Headers,
+    ) -> Result<Self, Error> {
+        let mut pass = upstream.breaker.admit()?;
+        let headers = Arc::new(headers);
+        let opened = match &conversation {
+            Conversation::Session(session) => {
+                let current = upstream.renewals.current(session, &headers);
+                upstream.link(&Conversation::Session(current), &headers).await
+            }
+            Conversation::Modern | Conversation::Greeting | Conversation::Shared => {
+                upstream.link(&conversation, &headers).await
+            }
+        };
+        let link = match opened {
+            Ok(link) => Some(link),
+            Err(Error {
+                fault: Fault::SessionGone,
+                ..
+            }) if matches!(conversation, Conversation::Session(_)) => None,
+            Err(error) => {
+                let failed = Err(error);
+                pass.learned(&failed);
+                upstream.note(failed.as_ref().err());
+                return failed;
+            }
+        };
+        Ok(Self {
+            upstream,
+            conversation,
+            headers,
+            link,
+            pass,
+            slot: None,
+        })
+    }
+
+    /// Sends the message and waits for the first thing that comes back. A request waits first for a place
+    /// among those that may run at once.
+    ///
+    /// What was refused before it was processed is sent once more where that may help: to an upstream that
+    /// speaks otherwise than assumed, after asking it anew; in a session that the upstream has lost, after
+    /// beginning it anew. That is no second call.
+    ///
+    /// # Errors
+    /// When the exchange fails before anything came back.
+    pub async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
+        if takes_a_place(message) && self.slot.is_none() {
+            let slot = self.upstream.slots.take().await;
+            let slot = slot.map_err(|full| Fault::Full(full.0).of(&self.upstream.name))?;
+            self.slot = Some(slot);
+        }
+        let outcome = match self.conversation.clone() {
+            Conversation::Session(session) => self.send_in_session(&session, message).await,
+            Conversation::Greeting => {
+                let outcome = self.send_as_assumed(message).await;
+                self.learned(&outcome);
+                return self.upstream.judge_greeting(outcome);
+            }
+            Conversation::Modern | Conversation::Shared => self.send_as_assumed(message).await,
+        };
+        self.learned(&outcome);
+        outcome
+    }
+
+    /// Tells the upstream that nobody waits for this request any more, since it took longer than allowed;
+    /// this counts as the upstream's silence.
+    pub async fn cancel(&mut self, request: &Message, reason: &str) {
+        self.upstream.note_silence();
+        if let Some(link) = &mut self.link {
+            link.cancel(request, reason).await;
+        }
+    }
+
+    fn learned(&mut self, outcome: &Result<Reply, Error>) {
+        self.pass.learned(outcome);
+        self.upstream.note(outcome.as_ref().err());
+    }
+
+    /// Sends the message to an upstream that may not be what it was assumed to be.
+    async fn send_as_assumed(&mut self, message: &Message) -> Result<Reply, Error> {
+        let mut outcome = self.put(message).await;
+        if let Err(Error {
+            fault: Fault::Misjudged(_),
+            ..
+        }) = &outcome
+        {
+            self.upstream.forget_eras();
+            self.link = Some(self.upstream.link(&self.conversation, &self.headers).await?);
+            outcome = self.put(message).await;
+        }
+        if matches!(&outcome, Ok(Reply { doubtful: true, .. })) {
+            self.upstream.forget_eras();
+            let eras = self.upstream.learn(&self.headers).await?;
+            if !eras.may_speak(Era::Modern) {
+                return Err(self.upstream.does_not_speak(Era::Modern));
+            }
+        }
+        outcome
+    }
+
+    /// Sends the message in a session that the upstream may have lost.
+    async fn send_in_session(&mut self, session: &Session, message: &Message) -> Result<Reply, Error> {
+        let upstream = Arc::clone(&self.upstream);
+        let headers = Arc::clone(&self.headers);
+        let mut using = upstream.renewals.current(session, &headers);
+        let mut outcome = self.put(message).await;
+        let mut begun = false;
+        for _ in 0..JOINED {
+            if !is_gone(&outcome) {
+                break;
+            }
+            if means_nothing_anew(message) {
+                return Ok(Reply::accepted());
+            }
+            let Some(renewal) = upstream.renewals.of(session, &headers) else {
+                break;
+            };
+            if begun && !renewal.forget_settings() {
+                let what = "it forgets every session at once".into();
+                return Err(Fault::Broken(what).of(&upstream.name));
+            }
+            let renewed = Box::pin(renewal.renew(&upstream, session, &using, &headers)).await?;
+            begun |= renewed.1;
+            using = renewed.0;
+            let conversation = Conversation::Session(using.clone());
+            outcome = match upstream.link(&conversation, &headers).await {
+                Ok(link) => {
+                    self.link = Some(link);
+                    self.put(message).await
+                }
+                Err(error) => Err(error),
+            };
+        }
+        match &outcome {
+            Ok(reply) if !reply.refuses() => upstream.renewals.note(session, &headers, message),
+            Err(Error {
+                fault: Fault::Exited(_),
+                ..
+            }) => upstream.renewals.note_crash(session, &headers),
+            Ok(_) | Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn put(&mut self, message: &Message) -> Result<Reply, Error> {
+        match &mut self.link {
+            Some(link) => link.send(message).await,
+            None => Err(Fault::SessionGone.of(&self.upstream.name)),
+        }
+    }
+}
+
+fn is_gone(outcome: &Result<Reply, Error>) -> bool {
+    matches!(
+        outcome,
+        Err(Error {
+            fault: Fault::SessionGone,
+            ..
+        })
+    )
+}
+
+/// What speaks of the session that is lost, and of nothing that could be in another: answers to its
+/// questions, calls of it taken back, the end of its handshake.
+fn means_nothing_anew(message: &Message) -> bool {
+    match message.kind() {
+        Kind::Result | Kind::Error => true,
+        Kind::Notification => matches!(
+            message.method(),
+            Some(Method::NotificationsCancelled | Method::NotificationsInitialized)
+        ),
+        Kind::Request => false,
+    }
+}
+
+/// What runs until it is answered. A subscription is answered when it ends; the rest says something and
+/// is done, and may be what a running call waits for.
+fn takes_a_place(message: &Message) -> bool {
+    message.kind() == Kind::Request && message.method() != Some(&Method::SubscriptionsListen)
+}
