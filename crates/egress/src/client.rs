@@ -104,10 +104,14 @@ impl Client {
     pub async fn send(&self, request: Request<'_>, deadlines: Deadlines) -> Result<Response, Error> {
         let target = request.target;
         let peers = target.peers(deadlines.connect).await?;
+        target.budget.count();
         if let Some((key, mut session)) = self.pooled(&peers) {
             match self.exchange(&mut session, &request, deadlines).await {
-                Err(error) if went_stale(&error) && (request.repeatable || !error.sent) => {
-                    self.pool.clear(key)
+                // What was not sent is not repeated; what was may be within bounds, if it may be at all.
+                Err(error)
+                    if went_stale(&error) && (!error.sent || request.repeatable && target.budget.spend()) =>
+                {
+                    self.pool.clear(key);
                 }
                 outcome => return outcome.map(|()| self.answered(session, key, &request, deadlines)),
             }
@@ -361,3 +365,6 @@ fn exchange_reason(error: &pingora::Error, deadlines: Deadlines) -> Reason {
         other => Reason::Garbage(other.as_str().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

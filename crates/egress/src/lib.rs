@@ -9,6 +9,7 @@
 //! Redirects are never followed here: the caller knows whether the request carries credentials.
 
 mod client;
+mod budget;
 mod error;
 mod gather;
 mod pool;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pingora::upstreams::peer::HttpPeer;
 
+use crate::budget::Budget;
 use crate::error::{Error, Reason};
 
 /// Addresses are asked for again after this long, so that a moved server is found without a restart.
@@ -26,6 +27,8 @@ pub struct Target {
     tls: bool,
     path: String,
     addresses: Mutex<Option<Addresses>>,
+    /// What may be repeated there.
+    pub(crate) budget: Budget,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +90,7 @@ impl Target {
                 path.to_owned()
             },
             addresses: Mutex::new(None),
+            budget: Budget::default(),
         })
     }
 
