@@ -190,3 +190,6 @@ impl MessageStream for Hearing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
