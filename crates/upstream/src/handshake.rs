@@ -176,7 +176,7 @@ impl Knowledge {
 }
 
 /// The gateway's own name in handshakes.
-fn implementation() -> String {
+pub(crate) fn implementation() -> String {
     format!(
         r#"{{"name":"causeway","version":"{}"}}"#,
         env!("CARGO_PKG_VERSION")

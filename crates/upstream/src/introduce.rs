@@ -6,6 +6,7 @@ use http::HeaderValue;
 use mcp::{Id, Message, Object, Revision, meta};
 
 use crate::error::{Error, Fault};
+use crate::handshake;
 use crate::registry::Upstream;
 use crate::transport::{Conversation, Headers};
 
@@ -88,10 +89,12 @@ fn modern_headers(method: &'static str) -> Vec<(http::HeaderName, HeaderValue)> 
 
 fn list_request(page: usize, modern: bool, cursor: Option<&[u8]>) -> Message {
     let meta = format!(
-        r#""_meta":{{"{}":"{}","{}":{{}}}}"#,
+        r#""_meta":{{"{}":"{}","{}":{{}},"{}":{}}}"#,
         meta::PROTOCOL_VERSION,
         Revision::V2026_07_28.as_str(),
-        meta::CLIENT_CAPABILITIES
+        meta::CLIENT_CAPABILITIES,
+        meta::CLIENT_INFO,
+        handshake::implementation()
     );
     let cursor = cursor.map(|cursor| format!(r#""cursor":{}"#, String::from_utf8_lossy(cursor)));
     let members: Vec<String> = modern.then_some(meta).into_iter().chain(cursor).collect();
