@@ -14,6 +14,7 @@ use policy::Principal;
 
 use crate::call::Visit;
 use crate::failure::Verdict;
+use crate::legacy::{LegacyUse, LegacyUses};
 use crate::metrics::Metrics;
 use crate::route::Route;
 
@@ -24,6 +25,7 @@ const FIELD: usize = 256;
 pub struct Account {
     log: Log,
     metrics: Arc<Metrics>,
+    legacy: LegacyUses,
 }
 
 /// The open account of one exchange.
@@ -48,7 +50,18 @@ impl Account {
     /// Records to `log`, counts in `metrics`.
     pub fn new(log: Log, metrics: Arc<Metrics>) -> Self {
         metrics.running.set(0);
-        Self { log, metrics }
+        let legacy = LegacyUses::default();
+        Self { log, metrics, legacy }
+    }
+
+    /// Notes that a client came through the door of legacy SSE. `client` is its name and version.
+    pub fn note_legacy(&self, route: &str, upstream: &str, client: &str) {
+        self.legacy.note(route, upstream, client);
+    }
+
+    /// Who came through it, those who came last first.
+    pub fn legacy(&self) -> Vec<LegacyUse> {
+        self.legacy.all()
     }
 
     /// What is counted.

@@ -18,6 +18,7 @@ mod session;
 mod answer;
 mod failure;
 mod account;
+mod legacy;
 
 mod generation;
 mod listen;
@@ -29,6 +30,7 @@ mod trace;
 pub use account::Account;
 pub use generation::{Bounds, Generation};
 pub use health::Health;
+pub use legacy::LegacyUse;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
 pub use route::{Choice, Doors, Route, Routes, SessionRule};

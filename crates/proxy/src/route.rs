@@ -150,6 +150,11 @@ impl Route {
         })
     }
 
+    /// The upstreams it may lead to.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.meters.keys().map(|upstream| &**upstream)
+    }
+
     /// The host it serves, if it serves only one.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{Field, Fields, Located, scalar};
-use proxy::{Choice, Route, Routes, SessionRule};
+use proxy::{Choice, Doors, Route, Routes, SessionRule};
+
+/// Answered on every listener before any route is looked for.
+const HEALTH: [&str; 2] = ["/health", "/ready"];
 
 /// The routes of a file; without the section, `/mcp` and `/mcp/{server}`.
 pub(super) fn check(field: &Field<'_>, upstreams: &[Arc<str>]) -> Routes {
@@ -61,7 +64,7 @@ fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
             ])
             .map_or(SessionRule::On, Located::into_value),
     };
-    doors(&fields.optional("doors"));
+    let doors = doors(&fields.optional("doors"));
     let listed = fields.optional("upstreams");
     let choose = fields.optional("choose");
     let choice = match (listed.is_written(), choose.is_written()) {
@@ -80,9 +83,17 @@ fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
         }
         (false, false) => Some(Choice::Among(upstreams.to_vec())),
     };
-    Route::new(&path?.value, host, choice?, sessions)
-        .map_err(|why| path_field.report(why, None))
-        .ok()
+    let path = path?.value;
+    if let Some(page) = HEALTH.iter().find(|page| **page == path.trim_end_matches('/')) {
+        let text = format!(
+            "`{page}` tells everybody whether the gateway is well, so no client would reach this route"
+        );
+        path_field.report(text, Some("give it another path"));
+    }
+    let route = Route::new(&path, host, choice?, sessions).map_err(|why| path_field.report(why, None));
+    let mut route = route.ok()?;
+    route.doors = doors;
+    Some(route)
 }
 
 /// `choose: { param: tenant, of: { acme: crm-a } }`
@@ -115,20 +126,18 @@ fn known(field: &Field<'_>, upstreams: &[Arc<str>]) -> Option<Arc<str>> {
 }
 
 /// `doors: { sse: off }`: which transports of old a route still opens.
-fn doors(field: &Field<'_>) {
-    let Some(mut fields) = field.fields() else { return };
+fn doors(field: &Field<'_>) -> Doors {
+    let mut doors = Doors::default();
+    let Some(mut fields) = field.fields() else {
+        return doors;
+    };
     let sse = fields.optional("sse");
-    let opened = match sse.node().map(|node| &node.value) {
+    doors.sse = match sse.node().map(|node| &node.value) {
         Some(config::Value::Bool(open)) => *open,
         _ => sse
             .choice(&[("on", true), ("off", false)])
-            .is_some_and(Located::into_value),
+            .map_or(doors.sse, Located::into_value),
     };
-    if opened {
-        sse.report(
-            "legacy SSE clients cannot be served yet",
-            Some("leave `doors` out, or write `sse: off`"),
-        );
-    }
     fields.finish();
+    doors
 }
