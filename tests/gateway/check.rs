@@ -11,6 +11,18 @@ async fn a_good_file_is_good() {
 }
 
 #[tokio::test]
+async fn doors_open_and_close_by_either_spelling() {
+    for word in ["on", "off", "\"on\"", "true", "false"] {
+        let (exit, said) = check(&format!(
+            "{GOOD}routes:\n  - path: /a\n    doors: {{ sse: {word} }}\n"
+        ))
+        .await;
+
+        assert_eq!(exit, Exit::Code(0), "{word}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
     let mut command = std::process::Command::new(harness::causeway());
     command.args(["check", "/nowhere/at/all.yaml"]);
@@ -112,6 +124,24 @@ async fn each_mistake_has_its_line_and_a_way_out() {
             format!("{GOOD}bounds:\n  body: lots\n"),
             4,
             &["body"],
+        ),
+        (
+            "one address for both listeners",
+            format!("{GOOD}listen: 127.0.0.1:7000\nadmin: 127.0.0.1:7000\n"),
+            4,
+            &["admin", "listen: 127.0.0.1:7000"],
+        ),
+        (
+            "a route that nobody would reach",
+            format!("{GOOD}routes:\n  - path: /health\n"),
+            4,
+            &["/health"],
+        ),
+        (
+            "an unknown door",
+            format!("{GOOD}routes:\n  - path: /a\n    doors: {{ ssse: off }}\n"),
+            5,
+            &["ssse", "sse"],
         ),
         ("no yaml", "upstreams: [\n".into(), 0, &[]),
     ] {

@@ -17,6 +17,7 @@ mod record;
 mod health;
 mod metrics;
 mod check;
+mod reload;
 mod stopping;
 mod peers;
 mod house;

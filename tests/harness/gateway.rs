@@ -17,6 +17,7 @@ pub struct Gateway {
     upstreams: Vec<(String, String)>,
     sections: String,
     environment: Vec<(String, String)>,
+    descriptors: Option<(u64, u64)>,
     home: TempDir,
 }
 
@@ -35,6 +36,7 @@ impl Gateway {
             upstreams: Vec::new(),
             sections: String::new(),
             environment: Vec::new(),
+            descriptors: None,
             home: TempDir::new().expect("a temporary directory can be made"),
         }
     }
@@ -70,6 +72,13 @@ impl Gateway {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How many descriptors it may have: at its start, and at most.
+    #[must_use]
+    pub fn descriptors(mut self, soft: u64, hard: u64) -> Self {
+        self.descriptors = Some((soft, hard));
         self
     }
 
@@ -159,7 +168,15 @@ impl Gateway {
     fn launch(self) -> Running {
         let file = self.home.path().join("gateway.yaml");
         std::fs::write(&file, self.document()).expect("the directory is ours");
-        let mut command = Command::new(causeway());
+        let mut command = match self.descriptors {
+            None => Command::new(causeway()),
+            Some((soft, hard)) => {
+                let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &limits]).arg(causeway());
+                shell
+            }
+        };
         command
             .arg("run")
             .arg(&file)
@@ -172,7 +189,7 @@ impl Gateway {
             listen: String::new(),
             admin: String::new(),
             state,
-            _home: self.home,
+            home: self.home,
         }
     }
 }
@@ -184,7 +201,7 @@ pub struct Running {
     admin: String,
     state: PathBuf,
     // Dropped last, after the process that writes into it.
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Running {
@@ -223,6 +240,43 @@ impl Running {
         self.program
             .line("`ready`", |line| (line == "ready").then_some(()))
             .await;
+    }
+
+    /// The directory of its file.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// What stands in its file now.
+    pub fn document(&self) -> String {
+        std::fs::read_to_string(self.home().join("gateway.yaml")).expect("the directory is ours")
+    }
+
+    /// Another content for its file, or for one beside it, put in its place as editors do.
+    pub fn replace(&self, name: &str, content: &str) {
+        let next = self.home().join(".next");
+        std::fs::write(&next, content)
+            .and_then(|()| std::fs::rename(&next, self.home().join(name)))
+            .expect("the directory is ours");
+    }
+
+    /// Tells it to read its file now, and not only when it looks.
+    pub fn hang_up(&self) {
+        self.program.signal(Signal::HUP);
+    }
+
+    /// Waits until it says that it has loaded its file again, in a line with these words.
+    pub async fn reloaded(&self, words: &str) {
+        let says = |line: &str| (line.starts_with("reloaded ") && line.contains(words)).then_some(());
+        self.program.line(&format!("`reloaded … {words}`"), says).await;
+    }
+
+    /// Waits until it says these words on the way of refusing its file.
+    pub async fn refused(&self, words: &str) {
+        let says = |line: &str| line.contains(words).then_some(());
+        self.program.complaint(&format!("`{words}`"), says).await;
+        let says = |line: &str| line.contains("was not reloaded").then_some(());
+        self.program.complaint("`was not reloaded`", says).await;
     }
 
     /// Its state directory.

@@ -37,6 +37,30 @@ struct Addresses {
     good_until: Instant,
 }
 
+/// Another look at the same URL: its addresses are asked for anew.
+impl Clone for Target {
+    fn clone(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            authority: self.authority.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            tls: self.tls,
+            path: self.path.clone(),
+            addresses: Mutex::new(None),
+        }
+    }
+}
+
+/// Two targets are the same when they are written the same: everything else comes of that.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for Target {}
+
 impl Target {
     /// Takes an `http` or `https` URL apart.
     ///

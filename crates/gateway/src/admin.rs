@@ -7,11 +7,15 @@ use std::sync::Arc;
 use prometheus::{Encoder as _, TextEncoder};
 use proxy::{Generation, Page};
 
+use crate::introductions::Introductions;
+use crate::loading::Loading;
+
 /// The admin pages of a process.
 pub(crate) struct Admin {
     pub(crate) current: Arc<arc_swap::ArcSwap<Generation>>,
     pub(crate) metrics: prometheus::Registry,
-    pub(crate) knows: Arc<crate::run::Introductions>,
+    pub(crate) knows: Arc<Introductions>,
+    pub(crate) loading: Arc<Loading>,
 }
 
 const JSON: &str = "application/json";
@@ -42,6 +46,8 @@ impl Page for Admin {
                     "ready": health.is_ready(),
                     "upstreams": status::upstreams(&current, &self.knows),
                     "malformed": status::malformed(&self.metrics),
+                    "configuration": self.loading.shown(),
+                    "legacy": status::legacy(&current),
                     "records_lost": current.account.log().lost(),
                 });
                 Some((200, JSON, text.to_string().into()))

@@ -1,6 +1,8 @@
 //! Commands that ask a running gateway: `health` and `status`.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+mod show;
+
+use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,8 +38,8 @@ pub(crate) fn health(url: &str) -> ExitCode {
     }
 }
 
-/// Shows the upstreams.
-pub(crate) fn status(admin: &str, json: bool) -> ExitCode {
+/// Shows the upstreams, or who still comes by legacy SSE.
+pub(crate) fn status(admin: &str, legacy: bool, json: bool) -> ExitCode {
     let url = format!("{}/status", admin.trim_end_matches('/'));
     let body = match get(&url) {
         Ok((200, body)) => body,
@@ -50,69 +52,20 @@ pub(crate) fn status(admin: &str, json: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if json {
-        println!("{body}");
-        return ExitCode::SUCCESS;
-    }
     match serde_json::from_str::<Value>(&body) {
         Ok(status) => {
-            show(&status);
+            match (json, legacy) {
+                (true, true) => println!("{}", status["legacy"]),
+                (true, false) => println!("{body}"),
+                (false, true) => show::legacy(&status),
+                (false, false) => show::upstreams(&status),
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("{url} is no status page: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn show(status: &Value) {
-    let colours = std::io::stdout().is_terminal();
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("-").to_owned();
-    let empty = Vec::new();
-    let upstreams = status["upstreams"].as_array().unwrap_or(&empty);
-    let width = upstreams
-        .iter()
-        .map(|upstream| text(upstream, "name").len())
-        .max()
-        .unwrap_or(0)
-        .max(8);
-    println!(
-        "{:width$}  {:9}  {:10}  {:>5}  STATE",
-        "UPSTREAM", "TRANSPORT", "REVISION", "TOOLS"
-    );
-    for upstream in upstreams {
-        let up = upstream["up"].as_bool().unwrap_or(false);
-        let state = if up {
-            "up".to_owned()
-        } else {
-            format!("down: {}", text(upstream, "error"))
-        };
-        let state = match (colours, up) {
-            (true, true) => format!("\u{1b}[32m{state}\u{1b}[0m"),
-            (true, false) => format!("\u{1b}[31m{state}\u{1b}[0m"),
-            (false, _) => state,
-        };
-        let tools = upstream["tools"]
-            .as_u64()
-            .map_or("-".to_owned(), |tools| tools.to_string());
-        println!(
-            "{:width$}  {:9}  {:10}  {tools:>5}  {state}",
-            text(upstream, "name"),
-            text(upstream, "transport"),
-            text(upstream, "revision")
-        );
-    }
-    for malformed in status["malformed"].as_array().unwrap_or(&empty) {
-        println!(
-            "{} gave {} results of `{}` that are not of their shape; they were passed on",
-            text(malformed, "upstream"),
-            malformed["results"],
-            text(malformed, "method")
-        );
-    }
-    if let Some(lost) = status["records_lost"].as_u64().filter(|lost| *lost > 0) {
-        println!("{lost} calls could not be recorded");
     }
 }
 

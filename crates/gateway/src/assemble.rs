@@ -1,11 +1,11 @@
-//! From a plan to a data plane: everything that must exist before the first request.
+//! From a plan to a data plane: what lives as long as the process, and what a file puts into practice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit::{Log, To};
@@ -19,7 +19,7 @@ use upstream::kind::Resources;
 use upstream::stdio::guard::Guard;
 use upstream::{Registry, Upstream};
 
-use crate::document::{Plan, Session};
+use crate::document::{Fixed, Plan, Session};
 
 /// A body must have arrived within this.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
@@ -27,113 +27,216 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// A client must take each piece of its answer within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
-/// What lives as long as the process.
+/// What lives as long as the process, whatever the file comes to say.
 pub(crate) struct House {
-    pub(crate) generation: Arc<Generation>,
     pub(crate) metrics: prometheus::Registry,
-    /// Who may read the admin pages.
-    pub(crate) admin_gate: Gate,
     pub(crate) guard: Arc<Guard>,
+    /// What the file said at the start of what cannot change.
+    pub(crate) fixed: Fixed,
+    account: Arc<Account>,
+    health: Arc<Health>,
+    detached: TaskTracker,
+    held: TaskTracker,
+    client: Arc<egress::Client>,
+    runtime: Handle,
+    counted: Arc<upstream::Metrics>,
+    /// The key of the state directory, once it was needed.
+    kept: OnceLock<Secret>,
 }
 
-/// Assembles what a plan means.
-///
-/// # Errors
-/// In one line each: what could not be made, and why.
-pub(crate) fn assemble(plan: Plan, runtime: &Handle) -> Result<House, String> {
-    let state = &plan.state;
-    make_private_directory(state)
-        .map_err(|error| format!("state: `{}` cannot be used: {error}", state.display()))?;
-    let keys = keys(&plan.session, state)?;
-    let calls = plan.calls.unwrap_or_else(|| To::File(state.join("calls.jsonl")));
-    let metrics = prometheus::Registry::new();
-    let twice = |error: prometheus::Error| format!("metrics: {error}");
-    let lost =
-        IntCounter::new("causeway_records_lost_total", "Calls that could not be recorded.").map_err(twice)?;
-    metrics.register(Box::new(lost.clone())).map_err(twice)?;
-    let log = Log::open(&calls, lost)
-        .map_err(|error| format!("calls cannot be recorded in `{}`: {error}", state.display()))?;
-    let account = Account::new(log, Arc::new(proxy::Metrics::new(&metrics).map_err(twice)?));
-    let executable =
-        std::env::current_exe().map_err(|error| format!("this executable cannot be found: {error}"))?;
-    let guard = Arc::new(Guard::new(executable));
-    let limits = mcp::Limits {
-        depth: plan.bounds.depth,
-        ..mcp::Limits::default()
-    };
-    let bundle = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
-    let resources = Resources {
-        client: egress::Client::new(state, bundle.as_deref())
-            .map_err(|error| format!("root certificates: {error}"))?,
-        guard: Arc::clone(&guard),
-        runtime: runtime.clone(),
-        metrics: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
-        answer: plan.bounds.answer,
-        limits,
-        children: plan.bounds.children,
-    };
+/// A file put into practice.
+pub(crate) struct Standing {
+    pub(crate) generation: Arc<Generation>,
+    /// What each upstream was made of.
+    made_of: HashMap<Arc<str>, Make>,
+}
 
-    let named = plan
-        .hosts
-        .into_iter()
-        .chain(plan.public_url.iter().filter_map(|url| host_of(url)));
-    let named = named.chain(
-        plan.routes
-            .iter()
-            .filter_map(|route| route.host().map(str::to_owned)),
-    );
-    let named: Vec<String> = named.collect();
-    let admin_is_loopback = plan
-        .admin
-        .as_ref()
-        .is_some_and(|admin| admin.value.ip().is_loopback());
-    let admin_gate = Gate::for_operators(admin_is_loopback, named.iter().cloned());
-    let gate = Gate::new(plan.listen.value.ip().is_loopback(), named);
-    let mut injections = HashMap::new();
-    let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
-    for (settings, injection) in plan.upstreams {
-        if settings.disabled {
-            continue;
-        }
-        injections.insert(Arc::clone(&settings.name), Arc::new(injection));
-        upstreams.push(Arc::new(upstream::kind::build(settings, &resources)));
+/// All that an upstream is made of. One that is made of the same is the same, and stays.
+#[derive(PartialEq, Eq)]
+struct Make {
+    settings: upstream::kind::Settings,
+    answer: usize,
+    limits: mcp::Limits,
+    children: usize,
+}
+
+impl House {
+    /// Opens what lives as long as the process.
+    ///
+    /// # Errors
+    /// In one line each: what could not be made, and why.
+    pub(crate) fn open(plan: &Plan, runtime: &Handle) -> Result<Self, String> {
+        let state = &plan.fixed.state.value;
+        make_private_directory(state)
+            .map_err(|error| format!("state: `{}` cannot be used: {error}", state.display()))?;
+        let calls = plan.fixed.calls.value.clone();
+        let calls = calls.unwrap_or_else(|| To::File(state.join("calls.jsonl")));
+        let metrics = prometheus::Registry::new();
+        let twice = |error: prometheus::Error| format!("metrics: {error}");
+        let lost = IntCounter::new("causeway_records_lost_total", "Calls that could not be recorded.")
+            .map_err(twice)?;
+        metrics.register(Box::new(lost.clone())).map_err(twice)?;
+        let log = Log::open(&calls, lost)
+            .map_err(|error| format!("calls cannot be recorded in `{}`: {error}", state.display()))?;
+        let account = Account::new(log, Arc::new(proxy::Metrics::new(&metrics).map_err(twice)?));
+        let executable =
+            std::env::current_exe().map_err(|error| format!("this executable cannot be found: {error}"))?;
+        let bundle = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
+        Ok(Self {
+            guard: Arc::new(Guard::new(executable)),
+            fixed: plan.fixed.clone(),
+            account: Arc::new(account),
+            health: Arc::new(Health::default()),
+            detached: TaskTracker::new(),
+            held: TaskTracker::new(),
+            client: egress::Client::new(state, bundle.as_deref())
+                .map_err(|error| format!("root certificates: {error}"))?,
+            runtime: runtime.clone(),
+            counted: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
+            kept: OnceLock::new(),
+            metrics,
+        })
     }
-    let generation = Generation {
-        routes: plan.routes,
-        upstreams: Registry::new(upstreams),
-        injections,
-        gate,
-        sessions: Sessions::new(keys, plan.session.lifetime),
-        bounds: proxy::Bounds {
-            body: plan.bounds.body,
-            headers: plan.bounds.headers,
-            streams: plan.bounds.streams,
+
+    /// Puts a plan into practice. What is of `before` and unchanged stays what it is: upstreams with
+    /// their children, sessions and knowledge. Nothing is contacted or started yet, and nothing that
+    /// stands is touched.
+    ///
+    /// # Errors
+    /// In one line: what could not be made, and why.
+    pub(crate) fn assemble(&self, plan: Plan, before: Option<&Standing>) -> Result<Standing, String> {
+        let keys = self.keys(&plan.session)?;
+        let sessions = match before {
+            Some(before) => before.generation.sessions.succeed(keys, plan.session.lifetime),
+            None => Sessions::new(keys, plan.session.lifetime),
+        };
+        let (gate, admin_gate) = gates(&plan);
+        let limits = mcp::Limits {
+            depth: plan.bounds.depth,
+            ..mcp::Limits::default()
+        };
+        let resources = Resources {
+            client: Arc::clone(&self.client),
+            guard: Arc::clone(&self.guard),
+            runtime: self.runtime.clone(),
+            metrics: Arc::clone(&self.counted),
+            answer: plan.bounds.answer,
             limits,
-            body_within: BODY_WITHIN,
-            write_within: WRITE_WITHIN,
-        },
-        public_url: plan.public_url,
-        account: Arc::new(account),
-        health: Arc::new(Health::default()),
-        detached: TaskTracker::new(),
-        held: TaskTracker::new(),
-    };
-    Ok(House {
-        generation: Arc::new(generation),
-        metrics,
-        admin_gate,
-        guard,
-    })
+            children: plan.bounds.children,
+        };
+        let mut injections = HashMap::new();
+        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+        let mut made_of = HashMap::new();
+        for (settings, injection) in plan.upstreams {
+            if settings.disabled {
+                continue;
+            }
+            let name = Arc::clone(&settings.name);
+            let make = Make {
+                settings,
+                answer: resources.answer,
+                limits,
+                children: resources.children,
+            };
+            let same = before.and_then(|before| before.made_of(&make));
+            let build = || Arc::new(upstream::kind::build(make.settings.clone(), &resources));
+            upstreams.push(same.unwrap_or_else(build));
+            injections.insert(Arc::clone(&name), Arc::new(injection));
+            made_of.insert(name, make);
+        }
+        let generation = Generation {
+            routes: plan.routes,
+            upstreams: Registry::new(upstreams),
+            injections,
+            gate,
+            admin_gate,
+            sessions,
+            bounds: proxy::Bounds {
+                body: plan.bounds.body,
+                headers: plan.bounds.headers,
+                streams: plan.bounds.streams,
+                limits,
+                body_within: BODY_WITHIN,
+                write_within: WRITE_WITHIN,
+            },
+            public_url: plan.public_url,
+            account: Arc::clone(&self.account),
+            health: Arc::clone(&self.health),
+            detached: self.detached.clone(),
+            held: self.held.clone(),
+            grace: plan.grace,
+        };
+        Ok(Standing {
+            generation: Arc::new(generation),
+            made_of,
+        })
+    }
+
+    /// Forgets what was counted for routes and upstreams that this generation has not.
+    pub(crate) fn forget_others(&self, current: &Generation) {
+        let reached: HashSet<(&str, &str)> = current
+            .routes
+            .iter()
+            .flat_map(|route| {
+                let upstreams = route.upstreams().chain(["none"]);
+                upstreams.map(|upstream| (route.path.as_str(), upstream))
+            })
+            .collect();
+        let stays = |route: &str, upstream: &str| reached.contains(&(route, upstream));
+        self.account.metrics().retain(stays);
+    }
+
+    /// Forgets what was counted for an upstream that is no more.
+    pub(crate) fn forget_upstream(&self, name: &str) {
+        self.counted.forget(name);
+    }
+
+    /// The sealing keys: those of the file, or one that is generated once and kept.
+    fn keys(&self, session: &Session) -> Result<KeyRing, String> {
+        let key = match (&session.key, self.kept.get()) {
+            (Some(key), _) => key.clone(),
+            (None, Some(kept)) => kept.clone(),
+            (None, None) => {
+                let key = kept_key(&self.fixed.state.value.join("session.key"))?;
+                self.kept.get_or_init(|| key).clone()
+            }
+        };
+        KeyRing::new(&key, session.previous.as_ref())
+            .map_err(|weak| format!("session.key: {} bytes are too short to seal with", weak.bytes))
+    }
 }
 
-/// The sealing keys: those of the file, or one that is generated once and kept.
-fn keys(session: &Session, state: &Path) -> Result<KeyRing, String> {
-    let key = match &session.key {
-        Some(key) => key.clone(),
-        None => kept_key(&state.join("session.key"))?,
-    };
-    KeyRing::new(&key, session.previous.as_ref())
-        .map_err(|weak| format!("session.key: {} bytes are too short to seal with", weak.bytes))
+impl Standing {
+    /// The upstream of this name, if it is made of just this.
+    fn made_of(&self, make: &Make) -> Option<Arc<Upstream>> {
+        let name = &make.settings.name;
+        let same = self.made_of.get(name) == Some(make);
+        same.then(|| self.generation.upstreams.get(name).cloned())
+            .flatten()
+    }
+}
+
+/// Who may call, and who may read the operator's pages.
+fn gates(plan: &Plan) -> (Gate, Gate) {
+    let of_url = plan.public_url.iter().filter_map(|url| host_of(url));
+    let of_routes = plan
+        .routes
+        .iter()
+        .filter_map(|route| route.host().map(str::to_owned));
+    let named: Vec<String> = plan
+        .hosts
+        .iter()
+        .cloned()
+        .chain(of_url)
+        .chain(of_routes)
+        .collect();
+    let admin = plan.fixed.admin.value;
+    let admin_is_loopback = admin.is_some_and(|admin| admin.ip().is_loopback());
+    let admin_gate = Gate::for_operators(admin_is_loopback, named.iter().cloned());
+    (
+        Gate::new(plan.fixed.listen.value.ip().is_loopback(), named),
+        admin_gate,
+    )
 }
 
 fn kept_key(path: &Path) -> Result<Secret, String> {

@@ -4,8 +4,11 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use upstream::{Introduction, Upstream};
+
+use crate::reload::Change;
 
 /// Where the facts go: standard output, unless the record of calls goes there.
 pub(crate) struct Banner {
@@ -73,6 +76,20 @@ impl Banner {
         }
         text.push_str("Ctrl-C to stop\nready\n");
         self.say(&text);
+    }
+
+    /// The file was loaded again.
+    pub(crate) fn reloaded(&self, file: &Path, change: &Change) {
+        self.say(&format!("reloaded {}: {change}\n", file.display()));
+    }
+
+    /// The file has changed and is not served; `said` is what stands in the way, line by line.
+    pub(crate) fn not_reloaded(&self, file: &Path, said: &str) {
+        let text = format!(
+            "{said}{} was not reloaded: what was loaded before goes on\n",
+            file.display()
+        );
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
     fn say(&self, text: &str) {

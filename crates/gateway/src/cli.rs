@@ -35,6 +35,9 @@ enum Command {
         /// Its admin address
         #[arg(default_value = "http://127.0.0.1:7090")]
         admin: String,
+        /// Who still comes by legacy SSE, in place of the upstreams
+        #[arg(long)]
+        legacy: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -57,7 +60,7 @@ pub(crate) fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => run::check(&file),
-        Command::Status { admin, json } => ask::status(&admin, json),
+        Command::Status { admin, legacy, json } => ask::status(&admin, legacy, json),
         Command::Health { url } => ask::health(&url),
         Command::Demo(arguments) => run_demo(arguments),
         Command::Guard => {

@@ -20,19 +20,28 @@ const NOT_YET: [&str; 5] = ["tls", "allow", "rates", "cache", "resume"];
 
 /// The whole file as meant.
 pub(crate) struct Plan {
-    pub(crate) listen: Located<SocketAddr>,
-    pub(crate) admin: Option<Located<SocketAddr>>,
+    pub(crate) fixed: Fixed,
     pub(crate) public_url: Option<String>,
     pub(crate) hosts: Vec<String>,
     pub(crate) open_to_all: bool,
-    pub(crate) state: PathBuf,
     pub(crate) session: Session,
     pub(crate) upstreams: Vec<(upstream::kind::Settings, Injection)>,
     pub(crate) routes: Routes,
     pub(crate) bounds: Bounds,
-    pub(crate) calls: Option<To>,
     pub(crate) log: Option<String>,
     pub(crate) grace: Duration,
+}
+
+/// What holds from the start of the process to its end.
+#[derive(Clone)]
+pub(crate) struct Fixed {
+    pub(crate) listen: Located<SocketAddr>,
+    /// `None` closes it.
+    pub(crate) admin: Located<Option<SocketAddr>>,
+    /// The state directory.
+    pub(crate) state: Located<PathBuf>,
+    /// Where calls are recorded; `None` means `calls.jsonl` in the state directory.
+    pub(crate) calls: Located<Option<To>>,
 }
 
 /// How sessions are sealed.
@@ -60,10 +69,10 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
 
     let open_to_all = auth(&mut fields);
     let listen = address(&mut fields, "listen", 7080, open_to_all, environment);
-    let admin = match fields.optional("admin").word() {
-        Some("off") => None,
-        _ => Some(address(&mut fields, "admin", 7090, open_to_all, environment)?),
-    };
+    let admin = admin(&mut fields, open_to_all, environment);
+    if let (Some(listen), Some(admin)) = (&listen, &admin) {
+        apart(listen, admin, problems);
+    }
     let public_url = fields.optional("public_url").resolved_text(environment);
     let public_url = public_url
         .and_then(|url| url.checked(problems, public_base))
@@ -72,10 +81,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         .optional("hosts")
         .texts()
         .map_or_else(Vec::new, Located::into_value);
-    let state = fields
-        .optional("state")
-        .resolved_text(environment)
-        .map_or_else(|| "./state".into(), |path| PathBuf::from(path.value));
+    let state = state(&fields.optional("state"), environment);
     let session = session(&fields.optional("session"), environment);
     let upstreams = upstreams(&fields.required("upstreams"), environment);
     // Routes may name what is written; whether that is right is told where it stands.
@@ -99,17 +105,19 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     }
     fields.finish();
     Some(Plan {
-        listen: listen?,
-        admin,
+        fixed: Fixed {
+            listen: listen?,
+            admin: admin?,
+            state,
+            calls,
+        },
         public_url,
         hosts,
         open_to_all,
-        state,
         session,
         upstreams,
         routes,
         bounds,
-        calls,
         log,
         grace,
     })
@@ -162,6 +170,45 @@ fn address(
         );
     }
     Some(address)
+}
+
+/// Where the operator's pages are.
+fn admin(
+    fields: &mut Fields<'_>,
+    open_to_all: bool,
+    environment: &dyn Environment,
+) -> Option<Located<Option<SocketAddr>>> {
+    let field = fields.optional("admin");
+    match field.word() {
+        Some("off") => Some(here(&field, None)),
+        _ => Some(address(fields, "admin", 7090, open_to_all, environment)?.map(Some)),
+    }
+}
+
+/// Two listeners cannot share one address; the system's own words for it would blame somebody else.
+fn apart(listen: &Located<SocketAddr>, admin: &Located<Option<SocketAddr>>, problems: &Problems) {
+    let Some(pages) = admin.value else { return };
+    let everywhere = listen.value.ip().is_unspecified() || pages.ip().is_unspecified();
+    let same = listen.value.ip() == pages.ip() || everywhere;
+    if same && listen.value.port() == pages.port() && pages.port() != 0 {
+        let text = format!("`{pages}` is where clients connect (`listen: {}`)", listen.value);
+        problems.add(admin.problem(text).hint("give it a port of its own"));
+    }
+}
+
+fn state(field: &Field<'_>, environment: &dyn Environment) -> Located<PathBuf> {
+    field
+        .resolved_text(environment)
+        .map_or_else(|| here(field, "./state".into()), |path| path.map(PathBuf::from))
+}
+
+/// A value that stands where this field does, or would.
+fn here<T>(field: &Field<'_>, value: T) -> Located<T> {
+    Located {
+        value,
+        at: field.at(),
+        path: field.path().to_owned(),
+    }
 }
 
 /// The address that clients use, without a slash at its end.
@@ -298,12 +345,12 @@ fn bounds(field: &Field<'_>) -> Bounds {
 }
 
 /// Where calls are recorded; `None` means `calls.jsonl` in the state directory.
-fn audit(field: &Field<'_>) -> Option<To> {
-    let mut fields = field.fields()?;
-    let to = fields
-        .optional("to")
-        .choice(&[("stdout", ())])
-        .map(|_| To::Stdout);
+fn audit(field: &Field<'_>) -> Located<Option<To>> {
+    let Some(mut fields) = field.fields() else {
+        return here(field, None);
+    };
+    let written = fields.optional("to");
+    let to = here(&written, written.choice(&[("stdout", ())]).map(|_| To::Stdout));
     for key in ["dir", "mode", "arguments", "redact"] {
         let field = fields.optional(key);
         if field.is_written() {

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use upstream::stdio::guard::Guard;
 
+use crate::retire::Retired;
+
 /// How often a drain looks whether calls are still running.
 const GLANCE: Duration = Duration::from_millis(10);
 
@@ -47,7 +49,8 @@ impl StopSignals {
 
 /// Ends everything in its order: no new work, running calls, processes, the record. From its first
 /// moment new calls are refused, so that a steady load neither holds it up nor starts a process anew.
-pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Duration) {
+pub(crate) async fn drain(current: &Arc<Generation>, retired: &Retired, guard: &Guard) {
+    let grace = current.grace;
     current.health.begin_drain();
     let running = || current.account.metrics().running.get();
     // A call that was let in just before is counted by then.
@@ -70,10 +73,8 @@ pub(crate) async fn drain(current: &Arc<Generation>, guard: &Guard, grace: Durat
     // Streams have been told; their upstreams are told of them before they are stopped themselves.
     current.held.close();
     let _ = tokio::time::timeout(TOLD_WITHIN, current.held.wait()).await;
-    if tokio::time::timeout(CHILDREN_WITHIN, current.upstreams.stop())
-        .await
-        .is_err()
-    {
+    let ended = async { tokio::join!(current.upstreams.stop(), retired.end()) };
+    if tokio::time::timeout(CHILDREN_WITHIN, ended).await.is_err() {
         tracing::warn!("processes did not end and are killed");
     }
     guard.stop();

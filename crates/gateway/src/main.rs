@@ -6,9 +6,16 @@
 mod cli;
 mod run;
 
+mod reading;
 mod document;
 mod assemble;
+mod introductions;
 mod drain;
+
+mod reload;
+mod watch;
+mod retire;
+mod loading;
 
 mod admin;
 mod banner;

@@ -1,46 +1,52 @@
 //! The story of a process: read, open, assemble, serve, show, stop.
 
-use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::To;
-use config::{Located, Problems, ProcessEnvironment, Source};
+use config::Located;
 use proxy::{Generation, Listener, bind, serve_clients, serve_pages};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use upstream::{Headers, Introduction, Upstream, introduce};
+use upstream::Upstream;
 
 use crate::admin::Admin;
-use crate::assemble::{House, assemble};
+use crate::assemble::{House, Standing};
 use crate::banner::{Banner, Example};
-use crate::document::{self, Plan};
+use crate::document::Fixed;
 use crate::drain::{StopSignals, drain};
-use crate::telemetry;
+use crate::introductions::{Answered, Asked, Introductions};
+use crate::loading::Loading;
+use crate::reading::{Content, Reading};
+use crate::reload::{Outcome, Parts, Reload};
+use crate::retire::Retired;
+use crate::telemetry::Telemetry;
 
 /// Exit status for a file with mistakes.
 const MISTAKEN: u8 = 2;
-
-/// An upstream that has not said what it speaks by then is shown as one that did not.
-const ASKED_WITHIN: Duration = Duration::from_secs(30);
 
 /// `ready` is not held up longer by upstreams that are slow to answer; they are shown as they come.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves what a file describes until it is told to stop.
 pub(crate) fn run(file: &Path) -> ExitCode {
-    let plan = match read(file) {
-        Ok((plan, _)) => plan,
-        Err(code) => return code,
+    let Reading {
+        plan, said, content, ..
+    } = Reading::of(file);
+    eprint!("{said}");
+    let Some(plan) = plan else {
+        return ExitCode::from(MISTAKEN);
     };
-    telemetry::begin(plan.log.as_deref());
-    if plan.open_to_all && !plan.listen.value.ip().is_loopback() {
-        tracing::warn!(listen = %plan.listen.value, "`auth: none`: everybody who can reach this address may call");
+    let telemetry = Telemetry::begin(plan.log.as_deref());
+    let listen = plan.fixed.listen.value;
+    if plan.open_to_all && !listen.ip().is_loopback() {
+        tracing::warn!(%listen, "`auth: none`: everybody who can reach this address may call");
     }
-    let (clients, admin) = match open(&plan) {
+    let (clients, admin) = match open(&plan.fixed) {
         Ok(listeners) => listeners,
         Err(line) => return fail(&line),
     };
@@ -48,13 +54,24 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
-    let banner = Banner::new(plan.calls == Some(To::Stdout));
-    let grace = plan.grace;
-    let house = match assemble(plan, runtime.handle()) {
-        Ok(house) => house,
+    let opened = House::open(&plan, runtime.handle()).and_then(|house| {
+        let loading = Loading::new(&house.metrics).map_err(|error| format!("metrics: {error}"))?;
+        let standing = house.assemble(plan, None)?;
+        Ok((house, loading, standing))
+    });
+    let (house, loading, standing) = match opened {
+        Ok(opened) => opened,
         Err(line) => return fail(&line),
     };
-    runtime.block_on(serve(house, clients, admin, &banner, grace));
+    let process = Process {
+        file,
+        content,
+        house: Arc::new(house),
+        loading: Arc::new(loading),
+        standing,
+        telemetry,
+    };
+    runtime.block_on(process.serve(clients, admin));
     // What still runs now was cut; it must not hold up the end.
     runtime.shutdown_background();
     ExitCode::SUCCESS
@@ -62,44 +79,24 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// Tells every mistake in a file.
 pub(crate) fn check(file: &Path) -> ExitCode {
-    match read(file) {
-        Ok((plan, source)) => {
-            println!(
-                "{}: no mistakes, {} upstreams",
-                source.name(),
-                plan.upstreams.len()
-            );
-            ExitCode::SUCCESS
-        }
-        Err(code) => code,
-    }
-}
-
-/// Reads and checks a file; what is wrong with it is printed.
-fn read(file: &Path) -> Result<(Plan, Source), ExitCode> {
-    let source = Source::read(file).map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file",
-            std::io::ErrorKind::PermissionDenied => "it may not be read",
-            _ => "it cannot be read",
-        };
-        eprintln!("{}: {hint} ({error})", file.display());
-        ExitCode::from(MISTAKEN)
-    })?;
-    let problems = Problems::default();
-    let plan = document::read(&source, &problems, &ProcessEnvironment);
-    if !problems.is_empty() {
-        eprint!("{}", problems.render(&source));
-    }
-    match plan {
-        Some(plan) if !problems.any_mistake() => Ok((plan, source)),
-        Some(_) | None => Err(ExitCode::from(MISTAKEN)),
-    }
+    let Reading {
+        plan, said, source, ..
+    } = Reading::of(file);
+    eprint!("{said}");
+    let Some(plan) = plan else {
+        return ExitCode::from(MISTAKEN);
+    };
+    println!(
+        "{}: no mistakes, {} upstreams",
+        source.name(),
+        plan.upstreams.len()
+    );
+    ExitCode::SUCCESS
 }
 
 /// Opens the listeners before anything else exists: a taken port is the most likely thing to go wrong.
-fn open(plan: &Plan) -> Result<(Listener, Option<Listener>), String> {
-    let listener = |address: &Located<std::net::SocketAddr>| {
+fn open(fixed: &Fixed) -> Result<(Listener, Option<Listener>), String> {
+    let listener = |address: &Located<SocketAddr>| {
         bind(address.value).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(
                 "{}: {} is taken by another process; stop it, or set `{}:` to another address",
@@ -108,136 +105,162 @@ fn open(plan: &Plan) -> Result<(Listener, Option<Listener>), String> {
             _ => format!("{}: {} cannot be opened: {error}", address.path, address.value),
         })
     };
+    let admin = fixed
+        .admin
+        .value
+        .map(|address| fixed.admin.clone().map(|_| address));
     Ok((
-        listener(&plan.listen)?,
-        plan.admin.as_ref().map(listener).transpose()?,
+        listener(&fixed.listen)?,
+        admin.as_ref().map(listener).transpose()?,
     ))
 }
 
-async fn serve(house: House, clients: Listener, admin: Option<Listener>, banner: &Banner, grace: Duration) {
-    let House {
-        generation,
-        metrics,
-        admin_gate,
-        guard,
-    } = house;
-    let mut signals = match StopSignals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be received, so nothing could stop this process cleanly");
+/// All that serves, before it does.
+struct Process<'a> {
+    file: &'a Path,
+    content: Content,
+    house: Arc<House>,
+    loading: Arc<Loading>,
+    standing: Standing,
+    telemetry: Telemetry,
+}
+
+impl Process<'_> {
+    async fn serve(self, clients: Listener, admin: Option<Listener>) {
+        let house = self.house;
+        let generation = Arc::clone(&self.standing.generation);
+        let current = Arc::new(ArcSwap::new(Arc::clone(&generation)));
+        let retired = Arc::new(Retired::new(Arc::clone(&house), Arc::clone(&current)));
+        let reload = Reload::new(Parts {
+            file: self.file.to_owned(),
+            house: Arc::clone(&house),
+            current: Arc::clone(&current),
+            standing: self.standing,
+            content: self.content,
+            retired: Arc::clone(&retired),
+            loading: Arc::clone(&self.loading),
+            telemetry: self.telemetry,
+        });
+        let (mut signals, reload) = match StopSignals::listen().and_then(|signals| Ok((signals, reload?))) {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be received, so nothing could stop this process cleanly");
+                return;
+            }
+        };
+        let address = clients.address();
+        let banner = Banner::new(house.fixed.calls.value == Some(To::Stdout));
+        let knows = Arc::new(Introductions::default());
+        let (stop, stopped) = watch::channel(false);
+        let mut listeners = JoinSet::new();
+        listeners.spawn(serve_clients(clients, Arc::clone(&current), stopped.clone()));
+        let admin_address = admin.as_ref().map(Listener::address);
+        if let Some(admin) = admin {
+            let page = Admin {
+                current: Arc::clone(&current),
+                metrics: house.metrics.clone(),
+                knows: Arc::clone(&knows),
+                loading: self.loading,
+            };
+            listeners.spawn(serve_pages(admin, Arc::clone(&current), Arc::new(page), stopped));
+        }
+        generation.health.set_ready();
+        banner.listening(address, admin_address);
+        // It would be held for as long as the process lives.
+        drop(generation);
+
+        let shown = Shown {
+            file: self.file,
+            current: &current,
+            knows: &knows,
+            banner: &banner,
+            address,
+        };
+        tokio::select! {
+            () = signals.next() => {}
+            () = shown.tend(reload) => {}
+        }
+        tracing::info!("stopping; once more to stop at once");
+        let last = current.load_full();
+        tokio::select! {
+            () = drain(&last, &retired, &house.guard) => {}
+            // The guard ends what we leave behind.
+            () = signals.next() => {
+                tracing::warn!("stopped at once");
+                // What is on record so far shall be on the disk.
+                last.account.log().close();
+            }
+        }
+        let _ = stop.send(true);
+    }
+}
+
+/// What people are shown while the process serves.
+struct Shown<'a> {
+    file: &'a Path,
+    current: &'a ArcSwap<Generation>,
+    knows: &'a Introductions,
+    banner: &'a Banner,
+    address: SocketAddr,
+}
+
+impl Shown<'_> {
+    /// Gets to know the upstreams and follows the file, without end.
+    async fn tend(&self, mut reload: Reload) {
+        let mut asked = Asked::default();
+        let first = self.current.load_full();
+        for upstream in first.upstreams.iter() {
+            asked.ask(upstream, &first);
+        }
+        drop(first);
+        let patience = tokio::time::sleep(READY_WITHIN);
+        tokio::pin!(patience);
+        let mut ready = false;
+        loop {
+            if !ready && (asked.is_done() || patience.is_elapsed()) {
+                ready = true;
+                let example = example(&self.current.load(), self.knows);
+                self.banner.ready(self.address, example.as_ref());
+            }
+            tokio::select! {
+                answered = asked.next() => self.answered(&answered),
+                reason = reload.due() => match reload.read(reason).await {
+                    Outcome::Same => {}
+                    Outcome::Loaded(change) => {
+                        self.banner.reloaded(self.file, &change);
+                        for name in change.removed.iter().chain(change.changed.iter().map(|upstream| &upstream.name)) {
+                            self.knows.lock().remove(&**name);
+                        }
+                        let now = self.current.load_full();
+                        for upstream in change.added.iter().chain(&change.changed) {
+                            asked.ask(upstream, &now);
+                        }
+                    }
+                    Outcome::Refused(said) => self.banner.not_reloaded(self.file, &said),
+                },
+                () = &mut patience, if !ready => {}
+            }
+        }
+    }
+
+    /// One has answered, or has not; one that a reload took away meanwhile is nobody's business.
+    fn answered(&self, (upstream, outcome): &Answered) {
+        let current = self.current.load();
+        let there = current.upstreams.get(&upstream.name);
+        if !there.is_some_and(|there| Arc::ptr_eq(there, upstream)) {
             return;
         }
-    };
-    let (address, admin_address) = (clients.address(), admin.as_ref().map(Listener::address));
-    let current = Arc::new(ArcSwap::new(Arc::clone(&generation)));
-    let knows = Arc::new(Introductions::default());
-    let (stop, stopped) = watch::channel(false);
-    let mut listeners = JoinSet::new();
-    listeners.spawn(serve_clients(clients, Arc::clone(&current), stopped.clone()));
-    if let Some(admin) = admin {
-        let page = Admin {
-            current: Arc::clone(&current),
-            metrics,
-            knows: Arc::clone(&knows),
-        };
-        listeners.spawn(serve_pages(admin, admin_gate, Arc::new(page), stopped));
-    }
-    generation.health.set_ready();
-    banner.listening(address, admin_address);
-
-    let show = async {
-        let mut asked = ask_all(&generation);
-        let all = show_answers(&mut asked, &generation, &knows, banner);
-        let _ = tokio::time::timeout(READY_WITHIN, all).await;
-        banner.ready(address, example(&generation, &knows).as_ref());
-        show_answers(&mut asked, &generation, &knows, banner).await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = signals.next() => {}
-        () = show => {}
-    }
-    tracing::info!("stopping; once more to stop at once");
-    tokio::select! {
-        () = drain(&generation, &guard, grace) => {}
-        // The guard ends what we leave behind.
-        () = signals.next() => {
-            tracing::warn!("stopped at once");
-            // What is on record so far shall be on the disk.
-            generation.account.log().close();
-        }
-    }
-    let _ = stop.send(true);
-}
-
-/// What the upstreams turned out to be, by name.
-#[derive(Default)]
-pub(crate) struct Introductions {
-    known: Mutex<HashMap<String, Result<Introduction, String>>>,
-}
-
-impl Introductions {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Result<Introduction, String>>> {
-        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.banner.upstream(upstream, outcome, width(&current));
+        self.knows
+            .lock()
+            .insert(upstream.name.to_string(), outcome.clone());
     }
 }
 
-/// An upstream, and what it turned out to be.
-type Answered = (Arc<Upstream>, Result<Introduction, String>);
-
-/// Asks every upstream what it speaks, side by side.
-fn ask_all(generation: &Generation) -> JoinSet<Answered> {
-    let mut asked = JoinSet::new();
-    for upstream in generation.upstreams.iter().cloned() {
-        let injection = generation.injections.get(&upstream.name).cloned();
-        asked.spawn(async move {
-            let outcome = tokio::time::timeout(ASKED_WITHIN, ask(&upstream, injection.as_deref()))
-                .await
-                .unwrap_or_else(|_| Err(format!("did not answer within {ASKED_WITHIN:?}")));
-            (upstream, outcome)
-        });
-    }
-    asked
-}
-
-/// Shows each upstream as it answers. May be given up and begun again: no answer is lost.
-async fn show_answers(
-    asked: &mut JoinSet<Answered>,
-    generation: &Generation,
-    knows: &Introductions,
-    banner: &Banner,
-) {
-    let width = generation
-        .upstreams
-        .iter()
-        .map(|upstream| upstream.name.len())
-        .max()
-        .unwrap_or(0);
-    while let Some(answered) = asked.join_next().await {
-        if let Ok((upstream, outcome)) = answered {
-            banner.upstream(&upstream, &outcome, width);
-            knows.lock().insert(upstream.name.to_string(), outcome);
-        }
-    }
-}
-
-async fn ask(
-    upstream: &Arc<Upstream>,
-    injection: Option<&policy::Injection>,
-) -> Result<Introduction, String> {
-    if injection.is_some_and(policy::Injection::needs_call) {
-        return Err("its headers are made of what a call brings, so it is asked at the first call".into());
-    }
-    let injected = injection.map(policy::Injection::standing).unwrap_or_default();
-    introduce(
-        upstream,
-        &Headers {
-            injected,
-            passed: Vec::new(),
-        },
-    )
-    .await
-    .map_err(|error| error.to_string())
+/// The longest name.
+fn width(generation: &Generation) -> usize {
+    let length = |upstream: &Arc<Upstream>| upstream.name.len();
+    generation.upstreams.iter().map(length).max().unwrap_or(0)
 }
 
 /// The line to try: the first upstream with tools, if it is the demo that has `echo`.

@@ -28,6 +28,8 @@ pub struct Generation {
     pub injections: HashMap<Arc<str>, Arc<Injection>>,
     /// Which hosts and pages may call.
     pub gate: Gate,
+    /// Which hosts and pages may read the operator's pages.
+    pub admin_gate: Gate,
     /// Legacy sessions.
     pub sessions: Sessions,
     /// What bounds a request.
@@ -38,10 +40,12 @@ pub struct Generation {
     pub account: Arc<Account>,
     /// Whether new work is taken.
     pub health: Arc<Health>,
-    /// Calls that go on without their client.
+    /// Calls that go on without their client, whichever generation they began with.
     pub detached: TaskTracker,
     /// Streams held open for clients, and the calls that are answered on them.
     pub held: TaskTracker,
+    /// How long running calls may take when the gateway stops, or their upstream goes.
+    pub grace: Duration,
 }
 
 /// What bounds a request.

@@ -14,7 +14,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
 use pingora::services::listening::Service;
-use policy::Gate;
 use tokio::sync::watch;
 
 use crate::app::{App, page, single};
@@ -68,9 +67,14 @@ pub async fn serve_clients(
     serve(listener, "clients", App { current }, stop).await;
 }
 
-/// Serves pages on this listener until `stop` turns true, to those whom the gate lets in.
-pub async fn serve_pages(listener: Listener, gate: Gate, page: Arc<dyn Page>, stop: watch::Receiver<bool>) {
-    serve(listener, "admin", Admin { gate, page }, stop).await;
+/// Serves pages on this listener until `stop` turns true, to those whom the gate of the generation lets in.
+pub async fn serve_pages(
+    listener: Listener,
+    current: Arc<ArcSwap<Generation>>,
+    page: Arc<dyn Page>,
+    stop: watch::Receiver<bool>,
+) {
+    serve(listener, "admin", Admin { current, page }, stop).await;
 }
 
 /// Runs one service of the engine on the caller's runtime. The engine's own `Server` would bring a
@@ -94,7 +98,7 @@ where
 }
 
 struct Admin {
-    gate: Gate,
+    current: Arc<ArcSwap<Generation>>,
     page: Arc<dyn Page>,
 }
 
@@ -107,7 +111,7 @@ impl ServeHttp for Admin {
             .or(request.uri.authority().map(|authority| authority.as_str()));
         let allowed = match HEALTH.contains(&path) {
             true => Ok(()),
-            false => self.gate.judge(host, page(&request.headers)),
+            false => self.current.load().admin_gate.judge(host, page(&request.headers)),
         };
         let (status, kind, body) = match allowed {
             Err(denied) => (403, TEXT, format!("{denied}\n").into_bytes()),

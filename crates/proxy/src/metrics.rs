@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use audit::Outcome;
 use mcp::Method;
+use prometheus::core::Collector as _;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -141,6 +142,35 @@ impl Metrics {
         let meter = meters.by_method[index].get_or_init(|| self.meter(meters, label));
         meter.outcomes[outcome as usize].inc();
         meter.duration.observe(seconds);
+    }
+
+    /// Forgets what was counted for routes and upstreams that are no more. `stays` is asked with a
+    /// route and the upstream behind it, `none` where none was reached.
+    ///
+    /// To be called when nobody counts for them any more: who does begins their lines anew.
+    pub fn retain(&self, stays: impl Fn(&str, &str) -> bool) {
+        for family in self.requests.collect().iter().chain(&self.durations.collect()) {
+            for metric in family.get_metric() {
+                let label = |name: &str| {
+                    let mut labels = metric.get_label().iter();
+                    labels
+                        .find(|label| label.name() == name)
+                        .map_or("", |label| label.value())
+                };
+                let (route, upstream, method) = (label("route"), label("upstream"), label("method"));
+                if stays(route, upstream) {
+                    continue;
+                }
+                // A family has labels of its own; it is no error that another has not the same.
+                let _ = self.durations.remove_label_values(&[route, upstream, method]);
+                if !stays(route, "none") {
+                    let _ = self.sse_sessions.remove_label_values(&[route]);
+                }
+                let _ = self
+                    .requests
+                    .remove_label_values(&[route, upstream, method, label("outcome")]);
+            }
+        }
     }
 
     fn meter(&self, meters: &Meters, method: &str) -> Meter {

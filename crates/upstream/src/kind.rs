@@ -17,8 +17,9 @@ use crate::stdio::{self, Command, Stdio};
 use crate::streamable_http::{self, StreamableHttp};
 use crate::transport::Transport;
 
-/// One upstream as meant.
-#[derive(Debug)]
+/// One upstream as meant. Two that are equal mean the same server reached in the same way, secrets
+/// included, so that what is known of one holds for the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its name in the file.
     pub name: Arc<str>,
@@ -35,7 +36,7 @@ pub struct Settings {
 }
 
 /// How an upstream is reached.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     /// By Streamable HTTP.
     Http(Target),

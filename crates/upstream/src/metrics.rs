@@ -23,6 +23,8 @@ pub struct Metrics {
     pub breaker_open: IntGaugeVec,
     /// Whether the last exchange with the upstream went through: 1 or 0.
     pub up: IntGaugeVec,
+    counters: Vec<IntCounterVec>,
+    gauges: Vec<IntGaugeVec>,
 }
 
 impl Metrics {
@@ -31,14 +33,17 @@ impl Metrics {
     /// # Errors
     /// When the registry holds one of these names already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
+        let (mut counters, mut gauges) = (Vec::new(), Vec::new());
+        let mut counter = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
             let counter = IntCounterVec::new(Opts::new(name, help), &["upstream"])?;
             registry.register(Box::new(counter.clone()))?;
+            counters.push(counter.clone());
             Ok(counter)
         };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
+        let mut gauge = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
             let gauge = IntGaugeVec::new(Opts::new(name, help), &["upstream"])?;
             registry.register(Box::new(gauge.clone()))?;
+            gauges.push(gauge.clone());
             Ok(gauge)
         };
         Ok(Self {
@@ -75,6 +80,19 @@ impl Metrics {
                 "causeway_upstream_up",
                 "Whether the last exchange with the upstream went through.",
             )?,
+            counters,
+            gauges,
         })
+    }
+
+    /// Forgets what was counted for an upstream that is no more.
+    pub fn forget(&self, upstream: &str) {
+        // It is no error that nothing was counted for it.
+        for counter in &self.counters {
+            let _ = counter.remove_label_values(&[upstream]);
+        }
+        for gauge in &self.gauges {
+            let _ = gauge.remove_label_values(&[upstream]);
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What is known of the upstreams now.
 
+use std::time::UNIX_EPOCH;
+
 use prometheus::Registry;
 use proxy::Generation;
 use serde_json::{Value, json};
 
-use crate::run::Introductions;
+use crate::introductions::Introductions;
 
 /// One entry per upstream.
 pub(super) fn upstreams(current: &Generation, knows: &Introductions) -> Vec<Value> {
@@ -24,6 +26,22 @@ pub(super) fn upstreams(current: &Generation, knows: &Introductions) -> Vec<Valu
             })
         })
         .collect()
+}
+
+/// Who came through the door of legacy SSE, those who came last first.
+pub(super) fn legacy(current: &Generation) -> Vec<Value> {
+    let uses = current.account.legacy().into_iter();
+    uses.map(|used| {
+        let last = used.last_used.duration_since(UNIX_EPOCH).unwrap_or_default();
+        json!({
+            "route": used.route,
+            "upstream": used.upstream,
+            "client": used.client,
+            "sessions": used.sessions,
+            "last_used": last.as_secs(),
+        })
+    })
+    .collect()
 }
 
 /// Results that were not of their method's shape: how many, by upstream and method.

@@ -46,7 +46,7 @@ const STDERR_LINES_A_SECOND: u32 = 50;
 const STDERR_LINE: usize = 1024;
 
 /// What to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The executable, or its name to be found on the `PATH`.
     pub program: PathBuf,
