@@ -18,6 +18,7 @@ mod health;
 mod metrics;
 mod check;
 mod reload;
+mod descriptors;
 mod stopping;
 mod peers;
 mod house;

@@ -17,6 +17,8 @@ mod watch;
 mod retire;
 mod loading;
 
+mod descriptors;
+
 mod admin;
 mod banner;
 mod telemetry;

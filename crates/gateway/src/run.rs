@@ -17,6 +17,7 @@ use upstream::Upstream;
 use crate::admin::Admin;
 use crate::assemble::{House, Standing};
 use crate::banner::{Banner, Example};
+use crate::descriptors::Descriptors;
 use crate::document::Fixed;
 use crate::drain::{StopSignals, drain};
 use crate::introductions::{Answered, Asked, Introductions};
@@ -46,6 +47,8 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     if plan.open_to_all && !listen.ip().is_loopback() {
         tracing::warn!(%listen, "`auth: none`: everybody who can reach this address may call");
     }
+    let descriptors = Descriptors::raise();
+    descriptors.warn_of(plan.bounds.streams);
     let (clients, admin) = match open(&plan.fixed) {
         Ok(listeners) => listeners,
         Err(line) => return fail(&line),
@@ -70,6 +73,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         loading: Arc::new(loading),
         standing,
         telemetry,
+        descriptors,
     };
     runtime.block_on(process.serve(clients, admin));
     // What still runs now was cut; it must not hold up the end.
@@ -123,6 +127,7 @@ struct Process<'a> {
     loading: Arc<Loading>,
     standing: Standing,
     telemetry: Telemetry,
+    descriptors: Descriptors,
 }
 
 impl Process<'_> {
@@ -175,10 +180,13 @@ impl Process<'_> {
             knows: &knows,
             banner: &banner,
             address,
+            descriptors: self.descriptors,
         };
+        let health = Arc::clone(&current.load().health);
         tokio::select! {
             () = signals.next() => {}
             () = shown.tend(reload) => {}
+            () = self.descriptors.watch(&health) => {}
         }
         tracing::info!("stopping; once more to stop at once");
         let last = current.load_full();
@@ -202,6 +210,7 @@ struct Shown<'a> {
     knows: &'a Introductions,
     banner: &'a Banner,
     address: SocketAddr,
+    descriptors: Descriptors,
 }
 
 impl Shown<'_> {
@@ -232,6 +241,7 @@ impl Shown<'_> {
                             self.knows.lock().remove(&**name);
                         }
                         let now = self.current.load_full();
+                        self.descriptors.warn_of(now.bounds.streams);
                         for upstream in change.added.iter().chain(&change.changed) {
                             asked.ask(upstream, &now);
                         }

@@ -32,6 +32,9 @@ use crate::trace::TraceId;
 /// From the first wait for a request to the end of its head: the engine bounds only each read.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
 
+/// The same while descriptors are short: who has nothing to say must not keep one from who has.
+const HEAD_WITHIN_WHEN_SHORT: Duration = Duration::from_secs(5);
+
 /// What an endpoint takes.
 const METHODS: &str = "POST, GET, DELETE, OPTIONS";
 
@@ -57,7 +60,11 @@ impl HttpServerApp for App {
         mut http: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        match tokio::time::timeout(HEAD_WITHIN, http.read_request()).await {
+        let patience = match self.current.load().health.is_short() {
+            true => HEAD_WITHIN_WHEN_SHORT,
+            false => HEAD_WITHIN,
+        };
+        match tokio::time::timeout(patience, http.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
             Ok(Err(error)) => {
@@ -67,8 +74,8 @@ impl HttpServerApp for App {
             }
         }
         let current = self.current.load_full();
-        let draining = current.health.is_draining();
-        http.set_keepalive(if draining { None } else { Some(KEPT_ALIVE) });
+        let parts = current.health.is_draining() || current.health.is_short();
+        http.set_keepalive(if parts { None } else { Some(KEPT_ALIVE) });
         http.set_write_timeout(Some(current.bounds.write_within));
         http.set_total_drain_timeout(Some(REST_WITHIN));
         // Else the first byte of the next request would be taken for a client that leaves this one.
@@ -381,6 +388,9 @@ pub(crate) fn draining(current: &Generation) -> Option<Failure> {
 
 /// Why an exchange that was just opened is one too many, if it is.
 fn too_much(current: &Generation) -> Option<Failure> {
+    if current.health.is_short() {
+        return Some(Failure::Busy("the gateway is short of file descriptors"));
+    }
     let metrics = current.account.metrics();
     let held: i64 = metrics.held.iter().map(prometheus::IntGauge::get).sum();
     let open = usize::try_from(metrics.running.get() + held).unwrap_or(0);

@@ -11,6 +11,7 @@ pub struct Health {
     started: Instant,
     ready: AtomicBool,
     draining: AtomicBool,
+    short: AtomicBool,
     /// Wakes those who wait for the drain; every request looks at `draining`, which takes no lock.
     drain: CancellationToken,
     cut: CancellationToken,
@@ -22,6 +23,7 @@ impl Default for Health {
             started: Instant::now(),
             ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
         }
@@ -59,6 +61,17 @@ impl Health {
     /// Whether a drain has begun.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Descriptors are nearly used up, or are not any more. While they are, new work is shed and
+    /// connections are not kept, so that those who ask for health are still heard.
+    pub fn set_short(&self, short: bool) {
+        self.short.store(short, Ordering::Relaxed);
+    }
+
+    /// Whether descriptors are nearly used up.
+    pub fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
     }
 
     /// Waits until a drain begins.

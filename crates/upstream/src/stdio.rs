@@ -12,6 +12,7 @@ mod slot;
 mod wire;
 
 pub mod guard;
+mod descriptors;
 mod process;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Session, Transport};
 
 use children::Children;
+pub use descriptors::keep_descriptors_of_children;
 use guard::Guard;
 use pipe::{Hearing, Pipe};
 pub use process::Command;

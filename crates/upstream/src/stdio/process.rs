@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
+use super::descriptors;
 use super::guard::Guard;
 
 /// What a child sees of our environment unless the file says more: where things are and in which
@@ -98,6 +99,7 @@ impl Command {
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
             .ok_or_else(|| std::io::Error::other("it ended before it began"))?;
+        descriptors::limit(group);
         if let Err(error) = guard.watch(group) {
             let _ = kill_process_group(group, Signal::KILL);
             return Err(error);
