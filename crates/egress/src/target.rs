@@ -48,6 +48,7 @@ impl Clone for Target {
             tls: self.tls,
             path: self.path.clone(),
             addresses: Mutex::new(None),
+            budget: Budget::default(),
         }
     }
 }
