@@ -161,6 +161,8 @@ async fn begin_session(
         if !sse.begin(claims) {
             return end_unused(current, call, &theirs).await;
         }
+        let (route, upstream) = (&call.visit.route.path, &call.visit.upstream.name);
+        current.account.note_legacy(route, upstream, &client(&call.message));
         current.account.metrics().sessions_begun.inc();
         return Ok(());
     }
@@ -190,4 +192,23 @@ const GREETING: usize = 1024;
 fn greeting(initialize: &mcp::Message) -> Option<Box<str>> {
     let params = std::str::from_utf8(initialize.params()?).ok()?;
     (params.len() <= GREETING).then(|| params.into())
+}
+
+/// What a client calls itself in its `initialize`: name and version, cut where nobody reads on.
+fn client(initialize: &mcp::Message) -> String {
+    /// Characters of either.
+    const ENOUGH: usize = 64;
+    let info = initialize
+        .params_member("clientInfo")
+        .and_then(|info| mcp::Object::parse(info).ok());
+    let text = |member| -> Option<String> {
+        let text: String = serde_json::from_slice(info.as_ref()?.get(member)?).ok()?;
+        let shown = text.chars().filter(|character| !character.is_control());
+        Some(shown.take(ENOUGH).collect())
+    };
+    match (text("name"), text("version")) {
+        (Some(name), Some(version)) => format!("{name} {version}"),
+        (Some(name), None) => name,
+        (None, _) => "unnamed".into(),
+    }
 }
