@@ -162,7 +162,9 @@ async fn begin_session(
             return end_unused(current, call, &theirs).await;
         }
         let (route, upstream) = (&call.visit.route.path, &call.visit.upstream.name);
-        current.account.note_legacy(route, upstream, &client(&call.message));
+        current
+            .account
+            .note_legacy(route, upstream, &client(&call.message));
         current.account.metrics().sessions_begun.inc();
         return Ok(());
     }
