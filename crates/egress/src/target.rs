@@ -37,7 +37,7 @@ struct Addresses {
     good_until: Instant,
 }
 
-/// Another look at the same URL: its addresses are asked for anew.
+/// The same URL for another user of it: addresses are asked for anew, and the budget is its own.
 impl Clone for Target {
     fn clone(&self) -> Self {
         Self {

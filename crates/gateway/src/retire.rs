@@ -21,6 +21,8 @@ pub(crate) struct Retired {
     current: Arc<ArcSwap<Generation>>,
     /// Generations that exchanges may still hold, the current one included.
     generations: Arc<Mutex<Vec<Weak<Generation>>>>,
+    /// Names of upstreams that have ended since the last sweep.
+    ended: Arc<Mutex<Vec<Arc<str>>>>,
     ending: TaskTracker,
     at_once: CancellationToken,
 }
@@ -32,6 +34,7 @@ impl Retired {
             house,
             current,
             generations,
+            ended: Arc::default(),
             ending: TaskTracker::new(),
             at_once: CancellationToken::new(),
         }
@@ -43,34 +46,39 @@ impl Retired {
         locked(&self.generations).push(Arc::downgrade(now));
         for upstream in gone {
             upstream.remove();
-            let (house, current) = (Arc::clone(&self.house), Arc::clone(&self.current));
-            let (generations, at_once) = (Arc::clone(&self.generations), self.at_once.clone());
+            let (generations, ended) = (Arc::clone(&self.generations), Arc::clone(&self.ended));
+            let at_once = self.at_once.clone();
             let grace = now.grace;
             self.ending.spawn(async move {
                 tokio::select! {
                     () = at_once.cancelled() => {}
-                    ended = tokio::time::timeout(grace, unused(&upstream, &generations)) => {
-                        if ended.is_err() {
+                    in_time = tokio::time::timeout(grace, unused(&upstream, &generations)) => {
+                        if in_time.is_err() {
                             tracing::warn!(upstream = %upstream.name, "removed; calls to it are cut at the end of the grace");
                         }
                     }
                 }
                 upstream.stop().await;
-                if current.load().upstreams.get(&upstream.name).is_none() {
-                    house.forget_upstream(&upstream.name);
-                }
+                locked(&ended).push(Arc::clone(&upstream.name));
             });
         }
     }
 
-    /// Once the last exchange of a former generation has ended, nobody counts any more for routes that
-    /// went with it. To be called now and then.
+    /// Forgets what was counted for what is no more: for an upstream once it has ended, for a route once
+    /// the last exchange of its generations has. To be called now and then, and never while a generation
+    /// is being made, whose upstreams may have the names of former ones.
     pub(crate) fn sweep(&self) {
+        let current = self.current.load();
+        for name in std::mem::take(&mut *locked(&self.ended)) {
+            if current.upstreams.get(&name).is_none() {
+                self.house.forget_upstream(&name);
+            }
+        }
         let mut generations = locked(&self.generations);
         let before = generations.len();
         generations.retain(|generation| generation.strong_count() > 0);
         if generations.len() < before {
-            self.house.forget_others(&self.current.load());
+            self.house.forget_others(&current);
         }
     }
 
@@ -103,8 +111,6 @@ async fn unused(upstream: &Arc<Upstream>, generations: &Mutex<Vec<Weak<Generatio
     }
 }
 
-fn locked(generations: &Mutex<Vec<Weak<Generation>>>) -> MutexGuard<'_, Vec<Weak<Generation>>> {
-    generations
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -221,6 +221,7 @@ impl Shown<'_> {
         for upstream in first.upstreams.iter() {
             asked.ask(upstream, &first);
         }
+        let mut streams = first.bounds.streams;
         drop(first);
         let patience = tokio::time::sleep(READY_WITHIN);
         tokio::pin!(patience);
@@ -241,7 +242,9 @@ impl Shown<'_> {
                             self.knows.lock().remove(&**name);
                         }
                         let now = self.current.load_full();
-                        self.descriptors.warn_of(now.bounds.streams);
+                        if std::mem::replace(&mut streams, now.bounds.streams) != now.bounds.streams {
+                            self.descriptors.warn_of(streams);
+                        }
                         for upstream in change.added.iter().chain(&change.changed) {
                             asked.ask(upstream, &now);
                         }
