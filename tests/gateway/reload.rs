@@ -5,10 +5,13 @@ use harness::{Exit, Gate, Gateway, Mood, Reply, Running, Server, causeway, is_al
 use serde_json::{Value, json};
 
 /// How often the file changes to another good one, and to a bad one, while calls run.
-const CHANGES: usize = 20;
+const CHANGES: usize = 100;
 
 /// Clients that call all the while.
 const CALLERS: usize = 8;
+
+/// Streams of each kind that are open all the while.
+const STREAMS: usize = 500;
 
 /// A child that says where its process ids can be read, as an upstream of the file.
 fn child(gateway: &Gateway, name: &str) -> String {
@@ -425,19 +428,99 @@ async fn the_log_follows_the_file() {
     );
 }
 
+/// What a gauge or a counter shows, all its lines together.
+async fn shown(gateway: &Running, name: &str) -> u64 {
+    let metrics = gateway.admin("/metrics").await.text();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn no_call_notices_a_reload() {
+async fn neither_calls_nor_streams_notice_a_reload() {
     let server = Server::start(Mood::Dual).await;
     let gateway = Gateway::new();
-    let (stays, goes) = (child(&gateway, "stays"), child(&gateway, "goes"));
+    let stays = child(&gateway, "stays");
     let gateway = gateway
         .server("docs", &server)
         .upstream("stays", stays)
-        .upstream("goes", goes)
         .start()
         .await;
+    let before = gateway.document();
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let client = gateway.client("/mcp/docs").legacy("2025-06-18").await;
+        for client in [client, gateway.client("/mcp/docs/sse")] {
+            let stream = client.with("Accept", "text/event-stream").fetching("GET").await;
+            streams.push(stream.begun().await);
+        }
+    }
+    assert_eq!(shown(&gateway, "causeway_held_streams").await, 2 * STREAMS as u64);
+
     reload_under_load(&gateway, &["/mcp/docs", "/mcp/stays"], CHANGES).await;
+
     assert_eq!(pids(&gateway, "stays").len(), 1);
+    assert_eq!(shown(&gateway, "causeway_held_streams").await, 2 * STREAMS as u64);
+    // They end with their server, and cleanly.
+    let docs = format!("  docs: {{ url: \"{}\" }}\n", server.url());
+    gateway.replace("gateway.yaml", &before.replace(&docs, ""));
+    gateway.reloaded(", docs").await;
+    for mut stream in streams {
+        assert!(stream.is_stream());
+        stream.rest().await;
+    }
+}
+
+#[tokio::test]
+async fn no_event_is_lost_or_doubled_over_a_reload() {
+    let gate = Gate::closed();
+    let said = |n: u64| json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": n } });
+    let waits = gate.clone();
+    let server = Server::of(Mood::Sessionful("2025-06-18")).on("GET", move |_| {
+        Reply::stream()
+            .event(&said(1))
+            .wait(&waits)
+            .event(&said(2))
+            .event(&said(3))
+            .wait(&Gate::closed())
+    });
+    let server = server.start().await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+    let mut stream = client
+        .with("Accept", "text/event-stream")
+        .fetching("GET")
+        .await
+        .begun()
+        .await;
+    assert_eq!(stream.message().await.unwrap()["params"]["data"], 1);
+
+    for change in 0..3 {
+        let document = format!(
+            "{}grace: {change}s\n",
+            gateway.document().replace("grace: ", "# ")
+        );
+        gateway.replace("gateway.yaml", &document);
+        gateway.hang_up();
+        until("one reload more", || {
+            let lines = gateway.program().stdout();
+            (lines.iter().filter(|line| line.starts_with("reloaded ")).count() > change).then_some(())
+        })
+        .await;
+    }
+    gate.open();
+
+    assert_eq!(stream.message().await.unwrap()["params"]["data"], 2);
+    assert_eq!(stream.message().await.unwrap()["params"]["data"], 3);
+    let listening = server
+        .requests()
+        .iter()
+        .filter(|request| request.verb == "GET")
+        .count();
+    assert_eq!(listening, 1, "the server did not notice either");
 }
 
 /// Changes the file this often to a good one, and as often to a bad one, while clients call on these paths.
