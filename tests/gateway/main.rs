@@ -12,6 +12,7 @@ mod connections;
 mod streams;
 mod upstream_faults;
 mod children;
+mod healing;
 mod apart;
 mod record;
 mod health;

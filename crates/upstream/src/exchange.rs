@@ -10,9 +10,9 @@ use crate::registry::Upstream;
 use crate::slots::Slot;
 use crate::transport::{Conversation, Headers, Link, Reply, Session};
 
-/// How often a call may find that the session which another call began anew is lost again. It begins one
-/// anew itself once.
-const JOINED: usize = 16;
+/// How often a call may find that a session which was begun anew is lost again: platforms end one with
+/// each answer, so that of many calls at once all but one find it lost.
+const LOST_AGAIN: usize = 16;
 
 /// An exchange with an upstream that was opened and not yet sent. It counts as running until it is
 /// dropped.
@@ -136,9 +136,10 @@ impl Exchange {
         let upstream = Arc::clone(&self.upstream);
         let headers = Arc::clone(&self.headers);
         let mut using = upstream.renewals.current(session, &headers);
+        upstream.renewals.enter(session, &using, &headers);
         let mut outcome = self.put(message).await;
         let mut begun = false;
-        for _ in 0..JOINED {
+        for _ in 0..LOST_AGAIN {
             if !is_gone(&outcome) {
                 break;
             }
@@ -148,13 +149,13 @@ impl Exchange {
             let Some(renewal) = upstream.renewals.of(session, &headers) else {
                 break;
             };
-            if begun && !renewal.forget_settings() {
-                let what = "it forgets every session at once".into();
-                return Err(Fault::Broken(what).of(&upstream.name));
+            if begun && !renewal.forget_settings() && renewal.was_alone(&using) {
+                break;
             }
             let renewed = Box::pin(renewal.renew(&upstream, session, &using, &headers)).await?;
             begun |= renewed.1;
             using = renewed.0;
+            renewal.enter(&using);
             let conversation = Conversation::Session(using.clone());
             outcome = match upstream.link(&conversation, &headers).await {
                 Ok(link) => {
@@ -163,6 +164,11 @@ impl Exchange {
                 }
                 Err(error) => Err(error),
             };
+        }
+        if begun && is_gone(&outcome) {
+            // Its client would only begin one after the other.
+            let what = "it forgets every session at once".into();
+            return Err(Fault::Broken(what).of(&upstream.name));
         }
         match &outcome {
             Ok(reply) if !reply.refuses() => upstream.renewals.note(session, &headers, message),

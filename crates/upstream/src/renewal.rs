@@ -70,6 +70,8 @@ struct Current {
     session: Session,
     declared: Declared,
     since: Instant,
+    /// How many calls were sent in it since.
+    users: usize,
     /// Whether its handshake is done: whoever began it may have left meanwhile.
     ready: bool,
 }
@@ -111,6 +113,15 @@ impl Renewals {
         });
         known.insert(key, Arc::clone(&renewal));
         Some(renewal)
+    }
+
+    /// A call is sent in a session; only one that was begun anew is looked after.
+    pub(crate) fn enter(&self, session: &Session, using: &Session, headers: &Headers) {
+        if using.id != session.id
+            && let Some(renewal) = self.find(session, headers)
+        {
+            renewal.enter(using);
+        }
     }
 
     /// A message of this session was carried out.
@@ -253,6 +264,23 @@ impl Renewal {
         self.locked().ended
     }
 
+    /// A call is sent in the session that stands behind the client's now.
+    pub(crate) fn enter(&self, using: &Session) {
+        if let Some(current) = &mut self.locked().current
+            && current.session.id == using.id
+        {
+            current.users += 1;
+        }
+    }
+
+    /// Whether this session, which is lost, was lost to a single call: then it was not another's answer
+    /// that it ended with.
+    pub(crate) fn was_alone(&self, lost: &Session) -> bool {
+        let state = self.locked();
+        let current = state.current.as_ref();
+        current.is_some_and(|current| current.session.id == lost.id && current.users <= 1)
+    }
+
     /// What it has set does not survive where a session ends with every answer; asking for it costs the
     /// one answer that the client wants.
     pub(crate) fn forget_settings(&self) -> bool {
@@ -278,6 +306,7 @@ impl Renewal {
             session: begun.session.clone(),
             declared: begun.declared,
             since: Instant::now(),
+            users: 0,
             ready,
         });
     }
