@@ -119,25 +119,48 @@ impl Target {
         })
     }
 
-    /// The same server under another path and query: where a redirect within it leads.
+    /// The same server under another path and query: where a redirect within it leads, or what it calls
+    /// by a relative reference (RFC 3986 §5.2).
     ///
     /// # Errors
-    /// When `location` leads to another origin, or is not a URL.
-    pub fn sibling(&self, location: &str) -> Result<Self, String> {
-        let absolute = if location.starts_with('/') && !location.starts_with("//") {
-            format!(
-                "{}://{}{location}",
-                if self.tls { "https" } else { "http" },
-                self.authority
-            )
+    /// When `reference` leads to another origin, or is not a URL.
+    pub fn sibling(&self, reference: &str) -> Result<Self, String> {
+        let reference = reference.split('#').next().unwrap_or_default();
+        let scheme = if self.tls { "https" } else { "http" };
+        let absolute = if has_scheme(reference) {
+            reference.to_owned()
+        } else if reference.starts_with("//") {
+            format!("{scheme}:{reference}")
         } else {
-            location.to_owned()
+            format!("{scheme}://{}{}", self.authority, self.resolved(reference))
         };
         let other = Self::parse(&absolute)?;
-        if (other.tls, &other.host, other.port) == (self.tls, &self.host, self.port) {
+        let same_host = other.host.eq_ignore_ascii_case(&self.host);
+        if same_host && (other.tls, other.port) == (self.tls, self.port) {
             Ok(other)
         } else {
             Err(format!("it leads to another origin, {}", other.authority))
+        }
+    }
+
+    /// The path and query that a reference without scheme and host means here.
+    fn resolved(&self, reference: &str) -> String {
+        let base = self.path.split('?').next().unwrap_or("/");
+        let (path, query) = match reference.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (reference, None),
+        };
+        let path = match path {
+            "" => base.to_owned(),
+            _ if path.starts_with('/') => without_dots(path),
+            _ => {
+                let folder = base.rfind('/').map_or("/", |last| &base[..=last]);
+                without_dots(&format!("{folder}{path}"))
+            }
+        };
+        match query {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
         }
     }
 
@@ -241,6 +264,33 @@ impl Target {
     }
 }
 
+/// Whether a reference names a scheme: a colon before any `/` or `?`.
+fn has_scheme(reference: &str) -> bool {
+    let head = reference.split(['/', '?']).next().unwrap_or_default();
+    head.contains(':')
+}
+
+/// An absolute path with its `.` and `..` carried out.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments = path.split('/').skip(1);
+    let mut ends_in_folder = false;
+    for segment in segments {
+        ends_in_folder = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            _ => kept.push(segment),
+        }
+    }
+    if ends_in_folder {
+        kept.push("");
+    }
+    format!("/{}", kept.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,8 +330,29 @@ mod tests {
             "https://host:81/mcp",
             "//evil/mcp",
             "http://evil:81/",
+            "http://host:81@evil/",
+            "javascript:alert(1)",
         ] {
             assert!(target.sibling(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_relative_reference_is_resolved_as_a_browser_would() {
+        let target = Target::parse("http://host:81/a/sse?x=1").unwrap();
+        for (reference, path) in [
+            ("/messages?s=1", "/messages?s=1"),
+            ("messages?s=a:b", "/a/messages?s=a:b"),
+            ("?s=1", "/a/sse?s=1"),
+            ("", "/a/sse"),
+            ("./messages", "/a/messages"),
+            ("../messages/", "/messages/"),
+            ("../../../x", "/x"),
+            ("..", "/"),
+            ("/b/../c/./d#e", "/c/d"),
+            ("//HOST:81/m", "/m"),
+        ] {
+            assert_eq!(target.sibling(reference).unwrap().path(), path, "{reference}");
         }
     }
 }
