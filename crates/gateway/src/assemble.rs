@@ -16,6 +16,7 @@ use proxy::{Account, Generation, Health, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use upstream::kind::Resources;
+use upstream::memory::Memory;
 use upstream::stdio::guard::Guard;
 use upstream::{Registry, Upstream};
 
@@ -40,6 +41,7 @@ pub(crate) struct House {
     client: Arc<egress::Client>,
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
+    memory: Arc<Memory>,
     /// The key of the state directory, once it was needed.
     kept: OnceLock<Secret>,
 }
@@ -93,6 +95,7 @@ impl House {
                 .map_err(|error| format!("root certificates: {error}"))?,
             runtime: runtime.clone(),
             counted: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
+            memory: Memory::open(&state.join("upstreams.json"), runtime.clone()),
             kept: OnceLock::new(),
             metrics,
         })
@@ -123,6 +126,7 @@ impl House {
             answer: plan.bounds.answer,
             limits,
             children: plan.bounds.children,
+            memory: self.memory.clone(),
         };
         let mut injections = HashMap::new();
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();

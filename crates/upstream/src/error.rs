@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use egress::Reason;
 use mcp::Era;
 
 /// One failed exchange with an upstream. Its text is for clients: it names the upstream and what
@@ -65,6 +66,22 @@ impl Fault {
         Error {
             upstream: Arc::clone(upstream),
             fault: self,
+        }
+    }
+}
+
+impl From<Reason> for Fault {
+    /// The operator's log names the address; clients are only told what happened there.
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Unresolved(_) | Reason::Refused | Reason::ConnectTimeout(_) | Reason::Tls(_) => {
+                Self::Unreachable(reason.to_string())
+            }
+            Reason::Silent(after) | Reason::Stalled(after) => Self::Silent(after),
+            Reason::TooLong(bound) => Self::TooLong(bound),
+            Reason::Closed | Reason::Garbage(_) | Reason::Inexpressible(_) => {
+                Self::Broken(reason.to_string())
+            }
         }
     }
 }

@@ -2,16 +2,26 @@
 //! again when the assumption fails (`protocol.md` §1.6 D-20, D-21).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use mcp::{Era, Id, Message, Revision, meta};
-use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Fault};
+use crate::flight::Flight;
+use crate::memory::Row;
 use crate::transport::{Discovery, Headers, Transport};
 
 /// The revision we ask for in a handshake of our own.
 const ASKED: Revision = Revision::V2025_11_25;
+
+/// What is known of a legacy upstream is asked for again after about this long (`protocol.md` D-21).
+const ASKED_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// An upstream that refused a client for its era is asked again at most this often.
+const RECONSIDERED_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known of an upstream's eras.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,112 +77,221 @@ impl Eras {
 
 /// The memory of one upstream's eras.
 pub struct Knowledge {
-    known: ArcSwapOption<Eras>,
+    state: Arc<State>,
+    asking: Flight<Arc<Eras>>,
+    /// Ends what is asked in the background.
+    stopping: CancellationToken,
+}
+
+struct State {
+    known: ArcSwapOption<Known>,
     pinned: bool,
-    asking: Mutex<()>,
-    /// How often asking failed, and how it did last: for those who waited meanwhile.
-    failed: std::sync::Mutex<(u64, Option<Error>)>,
+    /// Where it is kept across restarts.
+    row: Option<Row>,
+}
+
+struct Known {
+    eras: Arc<Eras>,
+    asked: Asked,
+}
+
+/// Where knowledge comes from, which decides when it is asked for again.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// From the file.
+    Pinned,
+    /// From an earlier run of the gateway; to be asked for again at that time.
+    Before(Instant),
+    /// From the upstream, at the first time; to be asked for again at the second.
+    Now(Instant, Instant),
 }
 
 impl Knowledge {
     /// Nothing known, or all there is to know when the revision is pinned.
     pub fn new(pinned: Option<Revision>) -> Self {
+        let known = pinned.map(|revision| Known {
+            eras: Arc::new(Eras::pinned(revision)),
+            asked: Asked::Pinned,
+        });
         Self {
-            known: ArcSwapOption::new(pinned.map(|revision| Arc::new(Eras::pinned(revision)))),
-            pinned: pinned.is_some(),
-            asking: Mutex::new(()),
-            failed: std::sync::Mutex::new((0, None)),
+            state: Arc::new(State {
+                known: ArcSwapOption::new(known.map(Arc::new)),
+                pinned: pinned.is_some(),
+                row: None,
+            }),
+            asking: Flight::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// The same, kept in this row across restarts. What is pinned is not kept.
+    pub fn kept_in(pinned: Option<Revision>, row: Row) -> Self {
+        if pinned.is_some() {
+            return Self::new(pinned);
+        }
+        let known = row.recall().map(|remembered| Known {
+            asked: Asked::Before(Instant::now() + again_in().saturating_sub(remembered.age)),
+            eras: Arc::new(remembered.eras),
+        });
+        Self {
+            state: Arc::new(State {
+                known: ArcSwapOption::new(known.map(Arc::new)),
+                pinned: false,
+                row: Some(row),
+            }),
+            ..Self::new(None)
         }
     }
 
     /// What is known, without asking.
     pub fn known(&self) -> Option<Arc<Eras>> {
-        self.known.load_full()
+        self.state
+            .known
+            .load()
+            .as_ref()
+            .map(|known| Arc::clone(&known.eras))
     }
 
-    /// What is known; if nothing is, the upstream is asked, by one of all who wait.
+    /// What is known; if nothing is, the upstream is asked, once for all who wait. What is known of a
+    /// legacy upstream is asked for again in the background when it is old.
     ///
     /// # Errors
     /// When asking fails in a way that says nothing about eras. That is not remembered.
-    pub async fn learn(&self, transport: &dyn Transport, headers: &Headers) -> Result<Arc<Eras>, Error> {
-        if let Some(known) = self.known() {
-            return Ok(known);
+    pub async fn learn(&self, transport: &Arc<dyn Transport>, headers: &Headers) -> Result<Arc<Eras>, Error> {
+        let known = self.state.known.load_full();
+        let Some(known) = known else {
+            return self
+                .asking
+                .join(|| Arc::clone(&self.state).ask(Arc::clone(transport), headers.clone()))
+                .await;
+        };
+        let due = match known.asked {
+            Asked::Pinned => false,
+            Asked::Before(due) | Asked::Now(_, due) => known.eras.modern.is_none() && Instant::now() >= due,
+        };
+        if due && transport.may_change() {
+            self.ask_again(transport, headers, &known);
         }
-        let failures = self.failures().0;
-        let _asking = self.asking.lock().await;
-        if let Some(known) = self.known() {
-            return Ok(known);
-        }
-        // Whoever asked while we waited learned for all of us that nobody is there. How it was
-        // received with its credentials says nothing about ours.
-        if let (counted, Some(error)) = &*self.failures()
-            && *counted > failures
-            && matches!(
-                error.fault,
-                Fault::Unreachable(_) | Fault::Silent(_) | Fault::NotStarted(_)
-            )
-        {
-            return Err(error.clone());
-        }
-        let eras = self.ask(transport, headers).await.inspect_err(|error| {
-            let mut failures = self.failures();
-            *failures = (failures.0 + 1, Some(error.clone()));
-        })?;
-        let eras = Arc::new(eras);
-        self.known.store(Some(Arc::clone(&eras)));
-        Ok(eras)
+        Ok(Arc::clone(&known.eras))
     }
 
-    async fn ask(&self, transport: &dyn Transport, headers: &Headers) -> Result<Eras, Error> {
-        match transport.discover(headers).await? {
-            Discovery::Modern {
-                revision,
-                also_legacy,
-            } => {
-                let legacy = if also_legacy {
-                    Legacy::Spoken(ASKED)
-                } else {
-                    Legacy::Unasked
-                };
-                Ok(Eras {
-                    modern: Some(revision),
-                    legacy,
-                })
+    /// What is known does not let a client in. It may be old: then the upstream is asked again, at once
+    /// where it was not asked by this process yet, otherwise in the background for those who come later.
+    ///
+    /// # Errors
+    /// As [`Knowledge::learn`].
+    pub async fn reconsider(
+        &self,
+        transport: &Arc<dyn Transport>,
+        headers: &Headers,
+    ) -> Result<Option<Arc<Eras>>, Error> {
+        let Some(known) = self.state.known.load_full() else {
+            return self.learn(transport, headers).await.map(Some);
+        };
+        match known.asked {
+            Asked::Before(_) => {
+                self.forget();
+                self.learn(transport, headers).await.map(Some)
             }
-            Discovery::Legacy => {
-                let session = transport.share(headers).await?;
-                Ok(Eras {
-                    modern: None,
-                    legacy: Legacy::Spoken(session.revision),
-                })
+            Asked::Now(when, _) if transport.may_change() && when.elapsed() >= RECONSIDERED_AFTER => {
+                self.ask_again(transport, headers, &known);
+                Ok(None)
             }
+            Asked::Now(..) | Asked::Pinned => Ok(None),
         }
     }
 
-    fn failures(&self) -> std::sync::MutexGuard<'_, (u64, Option<Error>)> {
-        self.failed
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Asks in the background, with the credentials of a call that is under way.
+    fn ask_again(&self, transport: &Arc<dyn Transport>, headers: &Headers, known: &Known) {
+        // The next to look does not ask too; if this fails, it is asked again as late as otherwise.
+        self.state.known.store(Some(Arc::new(Known {
+            eras: Arc::clone(&known.eras),
+            asked: Asked::Now(Instant::now(), Instant::now() + again_in()),
+        })));
+        let asking = Arc::clone(&self.state).ask(Arc::clone(transport), headers.clone());
+        let stopping = self.stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                outcome = asking => {
+                    if let Err(error) = outcome {
+                        tracing::debug!(%error, "an upstream that was asked again did not answer");
+                    }
+                }
+                () = stopping.cancelled() => {}
+            }
+        });
     }
 
     /// Notes how an `initialize` went with an upstream that had not been asked one before.
     pub fn note_legacy(&self, legacy: Legacy) {
-        if let Some(known) = self.known()
-            && known.legacy == Legacy::Unasked
+        if let Some(known) = self.state.known.load_full()
+            && known.eras.legacy == Legacy::Unasked
         {
-            self.known.store(Some(Arc::new(Eras {
-                legacy,
-                ..(*known).clone()
+            self.state.known.store(Some(Arc::new(Known {
+                eras: Arc::new(Eras {
+                    legacy,
+                    ..(*known.eras).clone()
+                }),
+                asked: known.asked,
             })));
         }
     }
 
     /// The assumption failed: the next call asks again. What is pinned stays.
     pub fn forget(&self) {
-        if !self.pinned {
-            self.known.store(None);
+        if !self.state.pinned {
+            self.state.known.store(None);
+            if let Some(row) = &self.state.row {
+                row.forget();
+            }
         }
     }
+
+    /// Ends what is asked in the background.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+}
+
+impl State {
+    async fn ask(
+        self: Arc<Self>,
+        transport: Arc<dyn Transport>,
+        headers: Headers,
+    ) -> Result<Arc<Eras>, Error> {
+        let eras = match transport.discover(&headers).await? {
+            Discovery::Modern {
+                revision,
+                also_legacy,
+            } => Eras {
+                modern: Some(revision),
+                legacy: if also_legacy {
+                    Legacy::Spoken(ASKED)
+                } else {
+                    Legacy::Unasked
+                },
+            },
+            Discovery::Legacy => Eras {
+                modern: None,
+                legacy: Legacy::Spoken(transport.share(&headers).await?.revision),
+            },
+        };
+        let eras = Arc::new(eras);
+        self.known.store(Some(Arc::new(Known {
+            eras: Arc::clone(&eras),
+            asked: Asked::Now(Instant::now(), Instant::now() + again_in()),
+        })));
+        if let Some(row) = &self.row {
+            row.note(&eras, transport.kind());
+        }
+        Ok(eras)
+    }
+}
+
+/// When legacy knowledge is asked for again: servers are upgraded. Spread, so that many gateways that
+/// were started together do not ask together.
+fn again_in() -> Duration {
+    ASKED_AGAIN.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 /// The gateway's own name in handshakes.

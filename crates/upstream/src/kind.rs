@@ -7,11 +7,15 @@ use std::time::Duration;
 use config::scalar::Wrong;
 use config::{Environment, Field, Fields, Located, Secret};
 use egress::{Client, Target};
-use mcp::Revision;
+use mcp::{Era, Revision};
 use tokio::runtime::Handle;
 
+use crate::by_url::{ByUrl, Way};
+use crate::handshake::Knowledge;
+use crate::memory::{Memory, Row};
 use crate::metrics::Metrics;
 use crate::registry::{MAX_CONCURRENCY, Timeouts, Upstream};
+use crate::sse::{self, Sse};
 use crate::stdio::guard::Guard;
 use crate::stdio::{self, Command, Stdio};
 use crate::streamable_http::{self, StreamableHttp};
@@ -38,10 +42,21 @@ pub struct Settings {
 /// How an upstream is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// By Streamable HTTP.
-    Http(Target),
+    /// By its URL, over what is spoken there.
+    Url(Target, Spoken),
     /// By starting it.
     Stdio(Command),
+}
+
+/// What is spoken at a URL, as far as the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// Streamable HTTP or HTTP+SSE: to be found out.
+    Either,
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP+SSE.
+    Sse,
 }
 
 /// What the transports need of the process that runs them.
@@ -58,8 +73,10 @@ pub struct Resources {
     pub answer: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
-    /// Processes that serve one session each, per upstream.
+    /// Processes, and connections to HTTP+SSE servers, that serve one session each, per upstream.
     pub children: usize,
+    /// What was learned of upstreams in earlier runs.
+    pub memory: Arc<Memory>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,12 +111,6 @@ pub fn check(
     let transport = spelling
         .choice(&SPELLINGS)
         .map_or(Spelling::Auto, Located::into_value);
-    if transport == Spelling::Sse {
-        spelling.report(
-            "legacy SSE servers cannot be reached yet",
-            Some("this version speaks http and stdio upstream"),
-        );
-    }
     let pinned = fields
         .optional("revision")
         .parsed(revision)
@@ -144,17 +155,36 @@ pub fn check(
                     None,
                 );
             }
-            if transport == Spelling::Stdio {
-                spelling.report("`stdio` needs `command`, and this upstream has `url`", None);
+            let spoken = match transport {
+                Spelling::Auto => Spoken::Either,
+                Spelling::Http => Spoken::StreamableHttp,
+                Spelling::Sse => Spoken::Sse,
+                Spelling::Stdio => {
+                    spelling.report("`stdio` needs `command`, and this upstream has `url`", None);
+                    Spoken::Either
+                }
+            };
+            if spoken == Spoken::Sse && pinned.is_some_and(|revision| revision.era() == Era::Modern) {
+                spelling.report(
+                    "no revision since 2026-07-28 is spoken over `sse`, and this upstream's is pinned to one",
+                    Some("leave one of them to be found out"),
+                );
             }
             url.resolved_text(environment)
                 .filter(|text| without_password(text, &url))
                 .and_then(|text| text.checked(url.problems(), |url| Target::parse(url).map_err(Wrong::new)))
-                .map(|target| Reach::Http(target.into_value()))
+                .map(|target| Reach::Url(target.into_value(), spoken))
         }
         (false, true) => {
-            if transport == Spelling::Http {
-                spelling.report("`http` needs `url`, and this upstream has `command`", None);
+            if let Some(name) = match transport {
+                Spelling::Http => Some("http"),
+                Spelling::Sse => Some("sse"),
+                Spelling::Auto | Spelling::Stdio => None,
+            } {
+                spelling.report(
+                    format!("`{name}` needs `url`, and this upstream has `command`"),
+                    None,
+                );
             }
             check_command(&command, &command_only, environment, this_executable).map(Reach::Stdio)
         }
@@ -179,39 +209,95 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
         max_concurrency,
         disabled: _,
     } = settings;
-    let metrics = || Arc::clone(&resources.metrics);
+    let row = resources.memory.row(&name, &reach.words());
     let transport: Box<dyn Transport> = match reach {
-        Reach::Http(target) => {
-            let bounds = streamable_http::Bounds {
-                answer: resources.answer,
-                limits: resources.limits,
-            };
-            Box::new(StreamableHttp::new(
-                name.clone(),
-                resources.client.clone(),
-                target,
-                bounds,
-                metrics(),
-            ))
-        }
+        Reach::Url(target, spoken) => by_url(&name, Arc::new(target), spoken, &row, resources),
         Reach::Stdio(command) => {
             let bounds = stdio::Bounds {
                 line: resources.answer,
                 limits: resources.limits,
                 children: resources.children,
             };
-            let guard = Arc::clone(&resources.guard);
             Box::new(Stdio::new(
                 name.clone(),
                 command,
-                guard,
+                Arc::clone(&resources.guard),
                 resources.runtime.clone(),
                 bounds,
-                metrics(),
+                Arc::clone(&resources.metrics),
             ))
         }
     };
-    Upstream::new(name, timeouts, transport, pinned, metrics()).at_once(max_concurrency)
+    let metrics = Arc::clone(&resources.metrics);
+    let upstream = Upstream::new(name, timeouts, transport, pinned, metrics);
+    upstream
+        .at_once(max_concurrency)
+        .knowing(Knowledge::kept_in(pinned, row))
+}
+
+fn by_url(
+    name: &Arc<str>,
+    target: Arc<Target>,
+    spoken: Spoken,
+    row: &Row,
+    resources: &Resources,
+) -> Box<dyn Transport> {
+    let bounds = streamable_http::Bounds {
+        answer: resources.answer,
+        limits: resources.limits,
+    };
+    let http = StreamableHttp::new(
+        Arc::clone(name),
+        Arc::clone(&resources.client),
+        Arc::clone(&target),
+        bounds,
+        Arc::clone(&resources.metrics),
+    );
+    if spoken == Spoken::StreamableHttp {
+        return Box::new(http);
+    }
+    let bounds = sse::Bounds {
+        answer: resources.answer,
+        limits: resources.limits,
+        sessions: resources.children,
+    };
+    let sse = Sse::new(
+        Arc::clone(name),
+        Arc::clone(&resources.client),
+        target,
+        resources.runtime.clone(),
+        bounds,
+        Arc::clone(&resources.metrics),
+    );
+    if spoken == Spoken::Sse {
+        return Box::new(ByUrl::pinned_to_sse(Arc::clone(name), http, sse));
+    }
+    let remembered =
+        row.recall().and_then(
+            |remembered| match (remembered.transport.as_str(), remembered.eras.modern) {
+                ("sse", _) => Some(Way::Sse),
+                ("http", Some(_)) => Some(Way::Modern),
+                ("http", None) => Some(Way::Streamable),
+                _ => None,
+            },
+        );
+    Box::new(ByUrl::new(Arc::clone(name), http, sse, remembered))
+}
+
+impl Reach {
+    /// All that says what is reached; what was learned of it holds as long as these words do.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Url(target, spoken) => vec![target.url().to_owned(), format!("{spoken:?}")],
+            Self::Stdio(command) => {
+                let path = |path: &Path| path.display().to_string();
+                let directory = command.directory.as_deref().map_or_else(String::new, path);
+                let mut words = vec![path(&command.program), directory];
+                words.extend(command.arguments.iter().cloned());
+                words
+            }
+        }
+    }
 }
 
 /// Refuses a URL with a user or a password in it, without showing it.

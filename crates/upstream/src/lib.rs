@@ -19,13 +19,18 @@ mod backoff;
 mod pause;
 
 mod pending;
+mod routing;
 mod unclaimed;
+mod flight;
 
 pub mod handshake;
+pub mod memory;
 mod introduce;
 
 pub mod stdio;
 pub mod streamable_http;
+pub mod sse;
+mod by_url;
 
 pub mod kind;
 

@@ -8,7 +8,7 @@ pub struct Metrics {
     pub children: IntGaugeVec,
     /// Processes that ended without being told to.
     pub crashes: IntCounterVec,
-    /// Lines on a process's output that are no message.
+    /// Lines on a process's output, and events of an HTTP+SSE server, that are no message.
     pub garbage: IntCounterVec,
     /// Answers to nothing, or to a request that was answered already: dropped.
     pub foreign_answers: IntCounterVec,
@@ -21,6 +21,10 @@ pub struct Metrics {
     pub renewed: IntCounterVec,
     /// Whether an upstream is left alone for a while since it could not be reached: 1 or 0.
     pub breaker_open: IntGaugeVec,
+    /// Event streams of HTTP+SSE servers that are open now.
+    pub event_streams: IntGaugeVec,
+    /// Those of them that ended without the gateway's doing.
+    pub event_streams_lost: IntCounterVec,
     /// Whether the last exchange with the upstream went through: 1 or 0.
     pub up: IntGaugeVec,
     counters: Vec<IntCounterVec>,
@@ -54,7 +58,7 @@ impl Metrics {
             )?,
             garbage: counter(
                 "causeway_upstream_garbage_lines_total",
-                "Lines on a process's output that are no message.",
+                "Lines on a process's output, and events of an HTTP+SSE server, that are no message.",
             )?,
             foreign_answers: counter(
                 "causeway_upstream_foreign_answers_total",
@@ -75,6 +79,14 @@ impl Metrics {
             breaker_open: gauge(
                 "causeway_upstream_breaker_open",
                 "Whether the upstream is left alone for a while since it could not be reached.",
+            )?,
+            event_streams: gauge(
+                "causeway_upstream_event_streams",
+                "Event streams of HTTP+SSE servers that are open now.",
+            )?,
+            event_streams_lost: counter(
+                "causeway_upstream_event_streams_lost_total",
+                "Event streams of HTTP+SSE servers that ended by themselves.",
             )?,
             up: gauge(
                 "causeway_upstream_up",

@@ -24,7 +24,7 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// How long its calls may take.
     pub timeouts: Timeouts,
-    transport: Box<dyn Transport>,
+    transport: Arc<dyn Transport>,
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     up: IntGauge,
@@ -73,7 +73,7 @@ impl Upstream {
             slots: Slots::new(MAX_CONCURRENCY),
             name,
             timeouts,
-            transport,
+            transport: transport.into(),
             knowledge: Knowledge::new(pinned),
             metrics,
             up,
@@ -88,7 +88,14 @@ impl Upstream {
         self
     }
 
-    /// `http` or `stdio`.
+    /// The same upstream, with what is known of it kept across restarts.
+    #[must_use]
+    pub fn knowing(mut self, knowledge: Knowledge) -> Self {
+        self.knowledge = knowledge;
+        self
+    }
+
+    /// `http`, `sse` or `stdio`.
     pub fn kind(&self) -> &'static str {
         self.transport.kind()
     }
@@ -134,6 +141,7 @@ impl Upstream {
 
     /// A reload removed it: whoever listens to it is told, running calls go on.
     pub fn remove(&self) {
+        self.knowledge.stop();
         self.removed.cancel();
     }
 
@@ -159,16 +167,16 @@ impl Upstream {
 
     /// Ends all its processes.
     pub async fn stop(&self) {
+        self.knowledge.stop();
         self.transport.stop().await;
     }
 
     /// What it speaks, asked for if need be.
     pub(crate) async fn learn(&self, headers: &Headers) -> Result<Arc<Eras>, Error> {
-        if let Some(known) = self.knowledge.known() {
-            return Ok(known);
+        if self.knowledge.known().is_none() {
+            self.metrics.probes.with_label_values(&[&self.name]).inc();
         }
-        self.metrics.probes.with_label_values(&[&self.name]).inc();
-        self.knowledge.learn(&*self.transport, headers).await
+        self.knowledge.learn(&self.transport, headers).await
     }
 
     /// Opens what carries the messages of a conversation, as the upstream knows it.
@@ -183,11 +191,29 @@ impl Upstream {
             Conversation::Session(_) => return self.transport.open(conversation, Arc::clone(headers)).await,
             Conversation::Greeting | Conversation::Shared => Era::Legacy,
         };
-        let eras = self.learn(headers).await?;
+        let mut eras = self.learn(headers).await?;
+        if !eras.may_speak(wanted) {
+            let reconsidered = self.knowledge.reconsider(&self.transport, headers).await?;
+            eras = reconsidered.unwrap_or(eras);
+        }
         if !eras.may_speak(wanted) {
             return Err(self.does_not_speak(wanted));
         }
-        match self.transport.open(conversation, Arc::clone(headers)).await {
+        let mut opened = self.transport.open(conversation, Arc::clone(headers)).await;
+        if let Err(Error {
+            fault: Fault::Misjudged(_),
+            ..
+        }) = &opened
+        {
+            // Nothing was sent yet.
+            self.knowledge.forget();
+            eras = self.learn(headers).await?;
+            if !eras.may_speak(wanted) {
+                return Err(self.does_not_speak(wanted));
+            }
+            opened = self.transport.open(conversation, Arc::clone(headers)).await;
+        }
+        match opened {
             Err(error) if error.fault == (Fault::NotSpoken { wanted: Era::Legacy }) => {
                 self.legacy_refused(eras.legacy);
                 Err(error)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use egress::{Client, Deadlines, Reason, Request, Response, Target};
+use egress::{Client, Deadlines, Request, Response, Target};
 use http::{HeaderName, HeaderValue, Method, header};
 use mcp::{Id, Message, Revision};
 
@@ -50,7 +50,7 @@ pub struct StreamableHttp {
 pub(crate) struct Server {
     name: Arc<str>,
     client: Arc<Client>,
-    target: Target,
+    target: Arc<Target>,
     bounds: Bounds,
     shared: SharedSessions,
     metrics: Arc<Metrics>,
@@ -70,7 +70,7 @@ impl StreamableHttp {
     pub fn new(
         name: Arc<str>,
         client: Arc<Client>,
-        target: Target,
+        target: Arc<Target>,
         bounds: Bounds,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -85,6 +85,13 @@ impl StreamableHttp {
                 metrics,
             }),
         }
+    }
+}
+
+impl StreamableHttp {
+    /// Something else answers there now: the next caller with these credentials begins a session anew.
+    pub(crate) fn forget(&self, headers: &Headers) {
+        self.server.shared.forget_any(&headers.injected);
     }
 }
 
@@ -270,6 +277,7 @@ impl Server {
                 passed: Vec::new(),
             };
             let response = self.post(&headers, None, question.bytes().clone(), true).await?;
+            let status = response.status().as_u16();
             let wire = answer::Wire {
                 server: self,
                 headers: &headers,
@@ -280,7 +288,14 @@ impl Server {
             let answer = reply.messages.answer().await?;
             let answer = answer
                 .ok_or_else(|| self.fails(Fault::Broken("it took `initialize` without answering".into())))?;
-            let revision = handshake::agreement(&self.name, &answer)?;
+            let revision = handshake::agreement(&self.name, &answer).map_err(|error| match error.fault {
+                // Words around a refusal: its status says more.
+                Fault::Broken(_) if status >= 400 => self.fails(Fault::Status {
+                    status,
+                    retry_after: None,
+                }),
+                _ => error,
+            })?;
             let session = Session {
                 id: session,
                 revision,
@@ -384,21 +399,9 @@ impl Server {
         fault.of(&self.name)
     }
 
-    /// The operator's log names the address; clients are only told what happened there.
     fn failed(&self, error: egress::Error) -> Error {
         tracing::debug!(upstream = %self.name, %error, "an exchange failed");
-        let reason = error.reason;
-        let fault = match reason {
-            Reason::Unresolved(_) | Reason::Refused | Reason::ConnectTimeout(_) | Reason::Tls(_) => {
-                Fault::Unreachable(reason.to_string())
-            }
-            Reason::Silent(after) | Reason::Stalled(after) => Fault::Silent(after),
-            Reason::TooLong(bound) => Fault::TooLong(bound),
-            Reason::Closed | Reason::Garbage(_) | Reason::Inexpressible(_) => {
-                Fault::Broken(reason.to_string())
-            }
-        };
-        fault.of(&self.name)
+        self.fails(error.reason.into())
     }
 }
 

@@ -93,8 +93,14 @@ pub trait Transport: Send + Sync {
     /// Ends everything this transport keeps running: processes and their tasks.
     async fn stop(&self);
 
-    /// `http` or `stdio`.
+    /// `http`, `sse` or `stdio`: what it is, or is assumed to be until it was found out.
     fn kind(&self) -> &'static str;
+
+    /// Whether what answers may become another server while we run, so that it is worth being asked
+    /// again what it speaks, and may be asked without harm to what is under way.
+    fn may_change(&self) -> bool {
+        false
+    }
 }
 
 /// Carries the messages of one exchange.

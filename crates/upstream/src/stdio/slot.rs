@@ -28,12 +28,12 @@ impl Slot {
         Ok(wire)
     }
 
-    /// Puts a child that was started elsewhere in this place; one that was there before ends.
+    /// Puts a child that was started elsewhere in this place, unless one there takes requests: that one
+    /// may be answering some.
     pub(super) async fn fill(&self, started: Started) {
         let mut place = self.place.lock().await;
-        let before = place.replace(started.keep());
-        if let Some(before) = before {
-            before.stop();
+        if !place.as_ref().is_some_and(|wire| wire.is_alive()) {
+            *place = Some(started.keep());
         }
     }
 }

@@ -156,7 +156,9 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
         .map_err(|error| server.failed(error))?;
     let modern = asked.protocol_version().is_some();
     let of_session = wire.session.is_some_and(|session| session.id.is_some());
+    // A server that has no such method of HTTP may say so in JSON; that is no answer to the message.
     if is_json
+        && status != 405
         && let Ok(Body::One(message)) = Body::parse(body, &server.bounds.limits)
         && message.kind() == Kind::Error
     {

@@ -53,6 +53,11 @@ impl SharedSessions {
         }
     }
 
+    /// Whatever session there is for these credentials, the next caller begins another.
+    pub(super) fn forget_any(&self, credentials: &Credentials) {
+        self.locked().remove(credentials);
+    }
+
     /// An id that no other request on a shared session has.
     pub(super) fn next_id(&self) -> Id {
         Id::number(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)

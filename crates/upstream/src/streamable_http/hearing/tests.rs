@@ -49,7 +49,7 @@ async fn peer(answers: Vec<String>) -> Peer {
     };
     let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
     Peer {
-        transport: StreamableHttp::new("docs".into(), client, target, bounds, metrics),
+        transport: StreamableHttp::new("docs".into(), client, Arc::new(target), bounds, metrics),
         heads,
         _home: home,
     }

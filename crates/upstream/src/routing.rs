@@ -1,0 +1,216 @@
+//! To whom a message of a server belongs, where several calls are answered over one wire
+//! (`protocol.md` D-45).
+
+use std::sync::Arc;
+
+use mcp::{Id, Kind, Message, Method};
+
+use crate::metrics::Metrics;
+use crate::pending::{Attribution, Delivery, Pending};
+use crate::unclaimed::Unclaimed;
+
+/// The readers of one wire: those of its calls, and those of what belongs to none.
+pub(crate) struct Routing {
+    upstream: Arc<str>,
+    metrics: Arc<Metrics>,
+    attribution: Attribution,
+    /// The calls that run.
+    pub(crate) pending: Pending,
+    /// What is said outside of calls, on a wire that one client has for itself.
+    pub(crate) unclaimed: Unclaimed,
+}
+
+impl Routing {
+    /// Nobody reads yet.
+    pub(crate) fn new(upstream: Arc<str>, attribution: Attribution, metrics: Arc<Metrics>) -> Self {
+        Self {
+            upstream,
+            metrics,
+            attribution,
+            pending: Pending::default(),
+            unclaimed: Unclaimed::default(),
+        }
+    }
+
+    /// Whether several clients speak over the wire.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self.attribution {
+            Attribution::OnlyIfAlone => true,
+            Attribution::Oldest => false,
+        }
+    }
+
+    /// Hands a message to whom it belongs, and gives back what is to be answered to the server in their
+    /// place: `ping`, and questions that no client is there for.
+    pub(crate) fn take(&self, message: Message) -> Vec<Message> {
+        match message.kind() {
+            Kind::Result | Kind::Error => {
+                if self.pending.answer(&message) != Delivery::Delivered {
+                    self.metrics
+                        .foreign_answers
+                        .with_label_values(&[&self.upstream])
+                        .inc();
+                }
+                Vec::new()
+            }
+            Kind::Notification if !self.is_shared() && is_of_the_session(&message) => self.leave(message),
+            Kind::Notification => match self.pending.deliver(message.clone(), self.attribution) {
+                Delivery::Delivered => Vec::new(),
+                // Progress of a call that has ended interests nobody.
+                Delivery::Unclaimed
+                    if !self.is_shared() && message.method() != Some(&Method::NotificationsProgress) =>
+                {
+                    self.leave(message)
+                }
+                Delivery::Unclaimed | Delivery::Overflowed => self.dropped(&message).into_iter().collect(),
+            },
+            Kind::Request => self.question(message),
+        }
+    }
+
+    /// The wire has ended: all who wait learn it.
+    pub(crate) fn close(&self) {
+        self.pending.close();
+        self.unclaimed.close();
+    }
+
+    fn question(&self, message: Message) -> Vec<Message> {
+        if message.method() == Some(&Method::Ping) {
+            let pong = message.id().map(|id| Message::result_reply(id, "{}"));
+            return pong.into_iter().collect();
+        }
+        // Only a wire of one client's own may carry a question to that client.
+        if self.is_shared() {
+            return self.dropped(&message).into_iter().collect();
+        }
+        match self.pending.deliver(message.clone(), self.attribution) {
+            Delivery::Delivered => Vec::new(),
+            Delivery::Unclaimed if self.unclaimed.is_read() => self.leave(message),
+            Delivery::Unclaimed | Delivery::Overflowed => self.dropped(&message).into_iter().collect(),
+        }
+    }
+
+    fn leave(&self, message: Message) -> Vec<Message> {
+        let gone = self.unclaimed.push(message);
+        gone.iter().filter_map(|gone| self.dropped(gone)).collect()
+    }
+
+    /// Counts what reaches nobody; a question is refused, or the server would wait for its answer.
+    fn dropped(&self, message: &Message) -> Option<Message> {
+        self.metrics.dropped.with_label_values(&[&self.upstream]).inc();
+        match message.kind() {
+            Kind::Request => message.id().map(refusal),
+            Kind::Notification | Kind::Result | Kind::Error => None,
+        }
+    }
+}
+
+/// Whether a notification tells of the session as a whole rather than of a call.
+fn is_of_the_session(message: &Message) -> bool {
+    matches!(
+        message.method(),
+        Some(
+            Method::NotificationsToolsListChanged
+                | Method::NotificationsPromptsListChanged
+                | Method::NotificationsResourcesListChanged
+                | Method::NotificationsResourcesUpdated
+                | Method::NotificationsElicitationComplete
+                | Method::NotificationsTasksStatus
+        )
+    )
+}
+
+/// What a server hears to a question that nobody can be asked.
+pub(crate) fn refusal(id: &Id) -> Message {
+    let code = mcp::code::METHOD_NOT_FOUND;
+    Message::error_reply(Some(id), code, "no client is there to answer this", None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    fn routing(attribution: Attribution) -> Routing {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        Routing::new("scripted".into(), attribution, Arc::new(metrics))
+    }
+
+    fn notification(method: &str) -> Message {
+        Message::notification(method, None)
+    }
+
+    fn question(method: &str) -> Message {
+        Message::request(&Id::number(9), method, None)
+    }
+
+    fn call() -> Message {
+        Message::request(&Id::number(1), "tools/call", Some(r#"{"name":"x"}"#))
+    }
+
+    fn refused(answers: &[Message]) -> bool {
+        answers.len() == 1 && answers[0].error_code() == Some(mcp::code::METHOD_NOT_FOUND)
+    }
+
+    #[test]
+    fn what_tells_of_the_session_is_never_a_call_s() {
+        let routing = routing(Attribution::Oldest);
+        let (mut call, _) = routing.pending.register(&call()).unwrap();
+        let mut listener = routing.unclaimed.reader();
+
+        for method in [
+            "notifications/tools/list_changed",
+            "notifications/resources/updated",
+        ] {
+            assert!(routing.take(notification(method)).is_empty());
+            let heard = listener.next().now_or_never().flatten().expect("it is there");
+            assert_eq!(heard.method(), Some(&Method::parse(method)));
+        }
+        assert!(call.next().now_or_never().is_none());
+
+        routing.take(notification("notifications/message"));
+        assert!(
+            call.next().now_or_never().is_some(),
+            "a log is the running call's"
+        );
+    }
+
+    #[test]
+    fn a_question_reaches_the_running_call_then_a_listener_then_nobody() {
+        let routing = routing(Attribution::Oldest);
+        assert!(refused(&routing.take(question("roots/list"))));
+
+        let mut listener = routing.unclaimed.reader();
+        assert!(routing.take(question("roots/list")).is_empty());
+        assert!(listener.next().now_or_never().is_some());
+
+        let (mut call, _) = routing.pending.register(&call()).unwrap();
+        assert!(routing.take(question("roots/list")).is_empty());
+        assert!(call.next().now_or_never().is_some());
+        assert!(listener.next().now_or_never().is_none());
+    }
+
+    #[test]
+    fn on_a_shared_wire_nobody_is_asked_and_nothing_is_kept() {
+        let routing = routing(Attribution::OnlyIfAlone);
+        let (mut ours, _) = routing.pending.register(&call()).unwrap();
+        let (mut theirs, _) = routing.pending.register(&call()).unwrap();
+
+        assert!(refused(&routing.take(question("sampling/createMessage"))));
+        assert!(routing.take(notification("notifications/message")).is_empty());
+
+        assert!(ours.next().now_or_never().is_none());
+        assert!(theirs.next().now_or_never().is_none());
+        let dropped = routing.metrics.dropped.with_label_values(&["scripted"]).get();
+        assert_eq!(dropped, 2);
+    }
+
+    #[test]
+    fn a_ping_is_answered_here() {
+        for attribution in [Attribution::OnlyIfAlone, Attribution::Oldest] {
+            let answers = routing(attribution).take(question("ping"));
+            assert_eq!(answers[0].id(), Some(&Id::number(9)));
+            assert_eq!(answers[0].result(), Some(&b"{}"[..]));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The link to an HTTP+SSE server: carries the messages of one exchange over its connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp::{Id, Kind, Message, Method};
+
+use super::connection::{Asked, Connection, Started};
+use super::connections::Connections;
+use crate::error::{Error, Fault};
+use crate::transport::{Headers, Link, MessageStream, Reply};
+
+/// The link of one exchange.
+pub(super) struct Carrier {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+    headers: Arc<Headers>,
+    /// The connection that a session is to begin with. A client that leaves before its handshake is
+    /// done drops it here, and so leaves no connection behind.
+    greeting: Option<Started>,
+}
+
+impl Carrier {
+    /// Over a connection whose handshake is done.
+    pub(super) fn on(
+        connections: &Arc<Connections>,
+        connection: Arc<Connection>,
+        headers: Arc<Headers>,
+    ) -> Self {
+        Self {
+            connections: Arc::clone(connections),
+            connection,
+            headers,
+            greeting: None,
+        }
+    }
+
+    /// Over a connection whose session begins with this exchange.
+    pub(super) fn greeting(connections: &Arc<Connections>, started: Started, headers: Arc<Headers>) -> Self {
+        let connection = Arc::clone(started.connection());
+        Self {
+            greeting: Some(started),
+            ..Self::on(connections, connection, headers)
+        }
+    }
+
+    async fn ask(&self, message: &Message) -> Result<Reply, Error> {
+        let asked = self.connection.ask(message, &self.headers)?;
+        let mut answer = Answer {
+            connection: Arc::clone(&self.connection),
+            headers: Arc::clone(&self.headers),
+            asked,
+            first: None,
+            // An `initialize` cannot be cancelled.
+            cancellable: message.method() != Some(&Method::Initialize),
+        };
+        let first = answer.next().await?;
+        if matches!(first.kind(), Kind::Result | Kind::Error) {
+            return Ok(Reply::one(200, first));
+        }
+        answer.first = Some(first);
+        Ok(Reply::stream(Box::new(answer)))
+    }
+
+    /// Carries an `initialize`: the connection stays if the server agreed, and ends if it did not.
+    async fn greet(&self, started: Started, message: &Message) -> Result<Reply, Error> {
+        let answer = self.connection.answer_to(message, &self.headers).await;
+        let answer = answer.map_err(|error| self.connections.never_gone(error))?;
+        let agreed = answer.kind() == Kind::Result;
+        let mut reply = Reply::one(200, answer);
+        if agreed {
+            reply.session = Some(self.connections.begin_session(started));
+        }
+        Ok(reply)
+    }
+
+    async fn carry(&mut self, message: &Message) -> Result<Reply, Error> {
+        match message.kind() {
+            Kind::Request => match self.greeting.take() {
+                Some(started) => self.greet(started, message).await,
+                None => self.ask(message).await,
+            },
+            Kind::Notification if message.method() == Some(&Method::NotificationsCancelled) => {
+                self.pass_cancellation(message).await
+            }
+            Kind::Notification | Kind::Result | Kind::Error => {
+                self.connection.put(message, &self.headers).await?;
+                Ok(Reply::accepted())
+            }
+        }
+    }
+
+    /// Tells the server that its client no longer waits for a request.
+    async fn pass_cancellation(&self, message: &Message) -> Result<Reply, Error> {
+        let routing = &self.connection.routing;
+        // On a shared connection the id may be that of another client's request. There a client takes
+        // its request back by leaving.
+        if routing.is_shared() {
+            return Ok(Reply::accepted());
+        }
+        // The server knows the request by our id. One that has ended needs no cancelling.
+        let running = message
+            .cancelled_request()
+            .and_then(|asked| routing.pending.id_of(&asked));
+        if let Some(id) = running {
+            let cancelled = message.with_cancelled_request(&Id::number(id));
+            let told = self.connection.put(&cancelled, &self.headers).await;
+            // Nothing more is said of it; whoever waits for its answer learns that here.
+            routing.pending.abandon(id);
+            told?;
+        }
+        Ok(Reply::accepted())
+    }
+}
+
+#[async_trait]
+impl Link for Carrier {
+    async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
+        match self.carry(message).await {
+            Err(Error {
+                fault: Fault::SessionGone,
+                ..
+            }) if self.connection.routing.is_shared() => {
+                // Nothing was processed, so this is not a second call.
+                self.connection = self.connections.shared(&self.headers).await?.0;
+                let outcome = self.carry(message).await;
+                // The client has no session that could be gone.
+                outcome.map_err(|error| self.connections.never_gone(error))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn cancel(&mut self, _request: &Message, _reason: &str) {
+        // Dropping the reply has told the server already.
+    }
+}
+
+/// Everything that comes back for one request.
+struct Answer {
+    connection: Arc<Connection>,
+    headers: Arc<Headers>,
+    asked: Asked,
+    first: Option<Message>,
+    cancellable: bool,
+}
+
+#[async_trait]
+impl MessageStream for Answer {
+    async fn next(&mut self) -> Result<Message, Error> {
+        match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.asked.next().await,
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.cancellable {
+            self.connection.give_up(self.asked.id(), &self.headers);
+        }
+    }
+}

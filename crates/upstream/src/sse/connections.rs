@@ -1,0 +1,352 @@
+//! The connections to one server: what opens them, how many there may be, what opens one again that was
+//! lost, and what ends them all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue};
+use mcp::{Id, Revision};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Connection, Setup, Started};
+use super::opening;
+use super::server::Server;
+use crate::error::{Error, Fault};
+use crate::flight::Flight;
+use crate::handshake;
+use crate::pending::Attribution;
+use crate::transport::{Headers, Session};
+
+/// A handshake of ours, cold start of the server included.
+const GREET_WITHIN: Duration = Duration::from_secs(30);
+
+/// Sets of credentials with a shared connection at once; beyond it the one unused longest is retired.
+const SHARED: usize = 256;
+
+/// The pause before a lost connection is opened again; it doubles with each attempt in vain …
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// … up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Attempts to open a lost connection again, a few minutes in all. After that a call does.
+const ATTEMPTS: u32 = 8;
+
+type Credentials = Vec<(HeaderName, HeaderValue)>;
+
+/// A shared connection, and what was agreed in the handshake on it.
+type Agreed = (Arc<Connection>, Revision);
+
+pub(super) struct Connections {
+    server: Arc<Server>,
+    runtime: Handle,
+    /// Serve one session each.
+    private: Mutex<HashMap<Box<str>, Arc<Connection>>>,
+    /// Serve requests that come without a session.
+    shared: Mutex<Places>,
+    /// One for each private connection, from before its opening until it has ended.
+    seats: Arc<Semaphore>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Places {
+    by_credentials: HashMap<Credentials, Arc<Place>>,
+    clock: u64,
+}
+
+/// The place of one shared connection: opened when needed, once for all who wait.
+#[derive(Default)]
+struct Place {
+    current: Mutex<Option<Agreed>>,
+    opening: Flight<Agreed>,
+    used: Mutex<u64>,
+}
+
+impl Connections {
+    pub(super) fn new(server: Arc<Server>, runtime: Handle) -> Self {
+        let seats = server.bounds.sessions.min(Semaphore::MAX_PERMITS);
+        Self {
+            server,
+            runtime,
+            private: Mutex::default(),
+            shared: Mutex::default(),
+            seats: Arc::new(Semaphore::new(seats)),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The connection that requests with these credentials share, its handshake done.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the server does not agree.
+    pub(super) async fn shared(self: &Arc<Self>, headers: &Headers) -> Result<Agreed, Error> {
+        let place = self.place(&headers.injected);
+        match place.taken() {
+            Some(agreed) => Ok(agreed),
+            None => self.fill(&place, &headers.injected).await,
+        }
+    }
+
+    /// Opens a connection for one session.
+    ///
+    /// # Errors
+    /// [`Fault::Full`] when there are as many as there may be.
+    pub(super) async fn open_private(self: &Arc<Self>, headers: &Arc<Headers>) -> Result<Started, Error> {
+        self.private().retain(|_, connection| connection.is_alive());
+        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
+            let bound = format!(
+                "{} sessions with a connection each (`bounds.children`)",
+                self.server.bounds.sessions
+            );
+            return Err(self.fails(Fault::Full(bound)));
+        };
+        let afterwards = |_| async {}.boxed();
+        self.open(headers, Attribution::Oldest, Some(seat), afterwards)
+            .await
+    }
+
+    /// Keeps a connection for the session that began on it, and names the session.
+    pub(super) fn begin_session(&self, started: Started) -> Box<str> {
+        let id: Box<str> = config::generate_key().expose().into();
+        self.private().insert(id.clone(), started.keep());
+        id
+    }
+
+    /// The connection of a session.
+    ///
+    /// # Errors
+    /// [`Fault::SessionGone`] when there is none; nothing was sent.
+    pub(super) fn of_session(&self, session: &Session) -> Result<Arc<Connection>, Error> {
+        let connection = session.id.as_ref().and_then(|id| self.private().get(id).cloned());
+        connection
+            .filter(|connection| connection.is_alive())
+            .ok_or_else(|| self.fails(Fault::SessionGone))
+    }
+
+    pub(super) fn end_session(&self, session: &Session) {
+        let ended = session.id.as_ref().and_then(|id| self.private().remove(id));
+        if let Some(connection) = ended {
+            connection.stop();
+        }
+    }
+
+    /// Ends all connections, those included that are just being opened; there are no others after that.
+    pub(super) async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.private().clear();
+        self.locked().by_credentials.clear();
+    }
+
+    pub(super) fn fails(&self, fault: Fault) -> Error {
+        self.server.fails(fault)
+    }
+
+    /// What to say where no session could have been lost, since it just began or there is none.
+    pub(super) fn never_gone(&self, error: Error) -> Error {
+        match error.fault {
+            Fault::SessionGone => self.fails(Fault::Broken("it forgets every session at once".into())),
+            _ => error,
+        }
+    }
+
+    /// Opens and greets a shared connection into its place, once for all who wait.
+    async fn fill(self: &Arc<Self>, place: &Arc<Place>, credentials: &Credentials) -> Result<Agreed, Error> {
+        let ask = || {
+            let (connections, place, injected) = (Arc::clone(self), Arc::clone(place), credentials.clone());
+            async move {
+                let headers = Arc::new(Headers {
+                    injected,
+                    passed: Vec::new(),
+                });
+                let agreed = connections.greeted(&place, &headers).await?;
+                place.put(agreed.clone());
+                Ok(agreed)
+            }
+        };
+        place.opening.join(ask).await
+    }
+
+    async fn greeted(self: &Arc<Self>, place: &Arc<Place>, headers: &Arc<Headers>) -> Result<Agreed, Error> {
+        let (connections, reopened) = (Arc::clone(self), Arc::clone(place));
+        let credentials = headers.injected.clone();
+        let afterwards = move |connection: Arc<Connection>| {
+            if connection.is_missed() {
+                connections.open_again(reopened, credentials)
+            } else {
+                async {}.boxed()
+            }
+        };
+        let started = self
+            .open(headers, Attribution::OnlyIfAlone, None, afterwards)
+            .await?;
+        let connection = Arc::clone(started.connection());
+        let greeting = async {
+            let question = handshake::initialize_request(&Id::number(0));
+            let answer = connection.answer_to(&question, headers).await?;
+            let revision = handshake::agreement(&self.server.name, &answer)?;
+            let ready = handshake::initialized_notification();
+            connection.put(&ready, headers).await?;
+            Ok(revision)
+        };
+        let revision = tokio::time::timeout(GREET_WITHIN, greeting)
+            .await
+            .unwrap_or_else(|_| Err(self.fails(Fault::Silent(GREET_WITHIN))))
+            .map_err(|error| self.never_gone(error))?;
+        connection.forget_use();
+        Ok((started.keep(), revision))
+    }
+
+    /// Opens a lost connection again before a call needs it; a call that comes first does it itself.
+    fn open_again(self: Arc<Self>, place: Arc<Place>, credentials: Credentials) -> BoxFuture<'static, ()> {
+        let opening = async move {
+            let mut pause = FIRST_PAUSE;
+            for _ in 0..ATTEMPTS {
+                // Anywhere within it, so that many gateways do not come back at once.
+                tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+                if place.taken().is_some() {
+                    return;
+                }
+                match self.fill(&place, &credentials).await.map_err(|error| error.fault) {
+                    Err(Fault::Unreachable(_) | Fault::Silent(_) | Fault::Broken(_)) => {}
+                    Err(Fault::Status { .. }) => {}
+                    // It speaks otherwise now, or not to us: whoever calls next will find out.
+                    Ok(_) | Err(_) => return,
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        opening.boxed()
+    }
+
+    /// Opens a connection on the runtime that owns it; `afterwards` follows its end.
+    async fn open(
+        self: &Arc<Self>,
+        headers: &Arc<Headers>,
+        attribution: Attribution,
+        seat: Option<OwnedSemaphorePermit>,
+        afterwards: impl FnOnce(Arc<Connection>) -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> Result<Started, Error> {
+        let (connections, headers) = (Arc::clone(self), Arc::clone(headers));
+        let start = async move {
+            let this = &connections;
+            let opened = tokio::select! {
+                opened = opening::open(&this.server, &headers) => opened?,
+                () = this.stopping.cancelled() => return Err(this.is_stopping()),
+            };
+            let setup = Setup {
+                server: Arc::clone(&this.server),
+                headers,
+                attribution,
+                runtime: this.runtime.clone(),
+                posts: this.tasks.clone(),
+                stop: this.stopping.child_token(),
+            };
+            let (started, life) = Connection::run(setup, opened);
+            let (connection, stopping) = (Arc::clone(started.connection()), this.stopping.clone());
+            let whole = async move {
+                life.await;
+                drop(seat);
+                tokio::select! {
+                    () = afterwards(connection) => {}
+                    () = stopping.cancelled() => {}
+                }
+            };
+            this.tasks.spawn_on(whole, &this.runtime);
+            Ok(started)
+        };
+        // If the caller leaves, what arrives here is dropped, and so the connection ends.
+        let arrived = self.runtime.spawn(self.tasks.track_future(start)).await;
+        arrived.unwrap_or_else(|_| Err(self.is_stopping()))
+    }
+
+    fn place(&self, credentials: &Credentials) -> Arc<Place> {
+        let mut places = self.locked();
+        places.clock += 1;
+        let now = places.clock;
+        if let Some(place) = places.by_credentials.get(credentials) {
+            *place.used() = now;
+            return Arc::clone(place);
+        }
+        if places.by_credentials.len() >= SHARED {
+            let oldest = places
+                .by_credentials
+                .iter()
+                .min_by_key(|(_, place)| *place.used())
+                .map(|(key, _)| key.clone());
+            if let Some(place) = oldest.and_then(|oldest| places.by_credentials.remove(&oldest))
+                && let Some((connection, _)) = place.taken()
+            {
+                connection.retire();
+            }
+        }
+        let place = Arc::new(Place::default());
+        *place.used() = now;
+        places
+            .by_credentials
+            .insert(credentials.clone(), Arc::clone(&place));
+        place
+    }
+
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &crate::metrics::Metrics {
+        &self.server.metrics
+    }
+
+    #[cfg(test)]
+    pub(super) fn seats_taken(&self) -> bool {
+        self.seats.available_permits() < self.server.bounds.sessions
+    }
+
+    fn is_stopping(&self) -> Error {
+        self.fails(Fault::Unreachable("the gateway is letting it go".into()))
+    }
+
+    fn private(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Connection>>> {
+        self.private
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Places> {
+        self.shared
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Place {
+    /// The connection that is here, if it takes requests.
+    fn taken(&self) -> Option<Agreed> {
+        let current = self
+            .current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        current
+            .as_ref()
+            .filter(|(connection, _)| connection.is_alive())
+            .cloned()
+    }
+
+    fn put(&self, agreed: Agreed) {
+        let mut current = self
+            .current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *current = Some(agreed);
+    }
+
+    fn used(&self) -> MutexGuard<'_, u64> {
+        self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

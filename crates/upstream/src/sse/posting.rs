@@ -1,0 +1,130 @@
+//! Sending a message to the server, and what the response to that says. Its answer belongs on the stream;
+//! some servers give it here instead, and it is taken from here too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use egress::Response;
+use mcp::frame::sse::SseReader;
+use mcp::{Body, Id, Kind, Message};
+
+use super::connection::Connection;
+use super::server::{Content, content, is_compressed, redirected, refused};
+use crate::error::{Error, Fault};
+use crate::transport::Headers;
+
+/// Bytes of a refusal that are read for what it is about.
+const REFUSAL: usize = 64 * 1024;
+
+/// A response that says nothing should end at once.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// POSTs a message, and waits until the server has taken it.
+///
+/// # Errors
+/// When it did not take it: the fate of the one request in it, never of the connection, but for
+/// [`Fault::SessionGone`].
+pub(super) async fn post(
+    connection: &Arc<Connection>,
+    message: &Message,
+    headers: &Headers,
+) -> Result<(), Error> {
+    let server = &connection.server;
+    let body = message.bytes().clone();
+    let mut response = server.post(&connection.endpoint, headers, body.clone()).await?;
+    if matches!(response.status().as_u16(), 307 | 308) {
+        let elsewhere = redirected(&response, &connection.endpoint).ok_or_else(|| {
+            server.fails(Fault::Broken(
+                "it redirects to nowhere, or to another origin".into(),
+            ))
+        })?;
+        response = server.post(&elsewhere, headers, body).await?;
+    }
+    if is_compressed(&response) {
+        let what = "its answer is compressed, which nobody asked for";
+        return Err(server.fails(Fault::Broken(what.into())));
+    }
+    if response.status().is_success() {
+        return take(connection, response).await;
+    }
+    refuse(connection, message, response).await
+}
+
+/// Takes what is said in the response to a message that was accepted.
+async fn take(connection: &Arc<Connection>, mut response: Response) -> Result<(), Error> {
+    let server = &connection.server;
+    match content(&response) {
+        Content::Json => {
+            let body = response
+                .body(server.bounds.answer)
+                .await
+                .map_err(|error| server.failed(error))?;
+            // Words such as `"Accepted"` are no message, and harmless.
+            connection.hear(body);
+            Ok(())
+        }
+        Content::Events => {
+            let mut reader = SseReader::new(server.bounds.answer);
+            loop {
+                for event in reader.by_ref() {
+                    let event = event.map_err(|_| server.fails(Fault::TooLong(server.bounds.answer)))?;
+                    connection.hear(event.data);
+                }
+                match response.piece().await {
+                    Ok(Some(piece)) => reader.push(&piece),
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(server.failed(error)),
+                }
+            }
+        }
+        Content::Other => {
+            // Read to its end, so that the connection can carry the next message.
+            let _ = tokio::time::timeout(END_WITHIN, response.body(REFUSAL)).await;
+            Ok(())
+        }
+    }
+}
+
+/// Judges the response to a message that was not accepted.
+async fn refuse(
+    connection: &Arc<Connection>,
+    message: &Message,
+    mut response: Response,
+) -> Result<(), Error> {
+    let server = &connection.server;
+    let status = response.status().as_u16();
+    let fault = refused(&response);
+    if matches!(status, 404 | 410) {
+        return Err(server.fails(Fault::SessionGone));
+    }
+    let body = match tokio::time::timeout(END_WITHIN, response.body(REFUSAL)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
+    if status == 400 && speaks_of_session(&body) {
+        return Err(server.fails(Fault::SessionGone));
+    }
+    if (400..500).contains(&status)
+        && !matches!(fault, Fault::Unauthorized(_))
+        && let Some(id) = message.id()
+        && let Ok(Body::One(answer)) = Body::parse(body, &server.bounds.limits)
+        && answers(&answer, id)
+    {
+        connection.routing.take(answer.with_id(id));
+        return Ok(());
+    }
+    Err(server.fails(fault))
+}
+
+/// Whether a 400 says that the session is unknown, as some servers say what should be a 404.
+fn speaks_of_session(refusal: &[u8]) -> bool {
+    refusal
+        .windows(7)
+        .any(|word| word.eq_ignore_ascii_case(b"session"))
+}
+
+/// Whether a refusal is a JSON-RPC answer to this request.
+fn answers(refusal: &Message, request: &Id) -> bool {
+    refusal.kind() == Kind::Error && refusal.id().is_none_or(|id| id.raw() == request.raw())
+}
