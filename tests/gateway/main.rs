@@ -11,6 +11,7 @@ mod smuggling;
 mod connections;
 mod streams;
 mod upstream_faults;
+mod sse_servers;
 mod children;
 mod healing;
 mod apart;

@@ -12,6 +12,7 @@ mod peers;
 mod program;
 pub mod schema;
 mod server;
+mod sse;
 mod wire;
 
 use std::{fmt::Display, time::Duration};

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
     Gate, MODERN, schema,
+    sse::Streams,
     wire::{Headers, Reader},
     within,
 };
@@ -41,6 +42,8 @@ pub enum Mood {
     Sessionful(&'static str),
     /// It speaks both eras, without sessions.
     Dual,
+    /// It speaks one earlier revision over HTTP+SSE, and nothing else at its URL.
+    Sse(&'static str),
 }
 
 type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
@@ -51,6 +54,7 @@ struct Shared {
     every: Option<Script>,
     checked: bool,
     sessions: Mutex<HashSet<String>>,
+    streams: Streams,
     log: watch::Sender<Log>,
 }
 
@@ -172,6 +176,7 @@ impl Builder {
             every: self.every,
             checked: self.checked,
             sessions: Mutex::default(),
+            streams: Streams::default(),
             log,
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -293,6 +298,11 @@ impl Server {
             .clear();
     }
 
+    /// Ends the streams of all clients of HTTP+SSE, as a platform does after some minutes.
+    pub fn close_streams(&self) {
+        self.shared.streams.close_all();
+    }
+
     /// Closes the listener and all connections.
     pub async fn stop(&mut self) {
         self.accepting.abort();
@@ -363,6 +373,18 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 }
                 // Not a wait for something: the time that this server's work takes is what such a test is about.
                 Act::Work(time) => tokio::time::sleep(time).await,
+                Act::Feed(mut messages) => loop {
+                    tokio::select! {
+                        message = messages.recv() => match message {
+                            Some(message) => to.write_all(&chunk(message.as_bytes())).await?,
+                            None => return Ok(()),
+                        },
+                        () = from.closed() => {
+                            shared.log.send_modify(|log| log.left.extend([request.number]));
+                            return Ok(());
+                        }
+                    }
+                },
                 Act::Close => return Ok(()),
                 Act::Reset => {
                     reset(from, to);
@@ -382,6 +404,31 @@ fn reset(from: Reader<ReadHalf<TcpStream>>, to: WriteHalf<TcpStream>) {
 
 impl Shared {
     fn answer(&self, request: &Request) -> Reply {
+        if !matches!(self.mood, Mood::Sse(_)) {
+            return self.spoken(request);
+        }
+        if request.verb == "GET" && request.path == "/mcp" {
+            let (first, messages) = self.streams.open(request.number);
+            return Reply::stream().raw(first).then(Act::Feed(messages));
+        }
+        let said = self
+            .streams
+            .of(&request.path)
+            .map(|stream| (stream, self.spoken(request)));
+        match said {
+            Some((stream, reply)) => match reply.body {
+                Body::Whole(body) if (200..300).contains(&reply.status) => {
+                    stream.say(&body);
+                    Reply::new(202)
+                }
+                body => Reply { body, ..reply },
+            },
+            None if request.path == "/mcp" => Reply::new(405),
+            None => Reply::new(404),
+        }
+    }
+
+    fn spoken(&self, request: &Request) -> Reply {
         if let Some(script) = &self.every {
             return script(request);
         }
@@ -435,7 +482,7 @@ impl Shared {
                     None => Err(Reply::id_less(400, -32000, "Bad Request: Server not initialized")),
                 }
             }
-            Mood::Modern | Mood::Dual | Mood::Legacy(_) | Mood::Sessionful(_) => Ok(()),
+            Mood::Modern | Mood::Dual | Mood::Legacy(_) | Mood::Sessionful(_) | Mood::Sse(_) => Ok(()),
         }
     }
 
@@ -475,7 +522,7 @@ impl Shared {
 
     fn greet(&self, request: &Request) -> Reply {
         let revision = match self.mood {
-            Mood::Legacy(revision) | Mood::Sessionful(revision) => revision.to_owned(),
+            Mood::Legacy(revision) | Mood::Sessionful(revision) | Mood::Sse(revision) => revision.to_owned(),
             Mood::Modern | Mood::Dual => request.revision(),
         };
         let reply = Reply::result(
@@ -500,7 +547,7 @@ impl Shared {
     fn revisions(&self) -> Vec<&'static str> {
         match self.mood {
             Mood::Modern => vec![MODERN],
-            Mood::Legacy(revision) | Mood::Sessionful(revision) => vec![revision],
+            Mood::Legacy(revision) | Mood::Sessionful(revision) | Mood::Sse(revision) => vec![revision],
             Mood::Dual => vec![MODERN, "2025-11-25", "2025-06-18", "2025-03-26"],
         }
     }
@@ -576,6 +623,7 @@ enum Act {
     Bytes(Vec<u8>),
     Wait(Gate),
     Work(Duration),
+    Feed(mpsc::Receiver<String>),
     Close,
     Reset,
 }
@@ -698,11 +746,7 @@ impl Reply {
     /// Then: these bytes of the stream, whatever they are.
     #[must_use]
     pub fn raw(self, bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-        chunk.extend(bytes);
-        chunk.extend(b"\r\n");
-        self.then(Act::Bytes(chunk))
+        self.then(Act::Bytes(chunk(bytes.as_ref())))
     }
 
     /// Then: nothing until the gate opens.
@@ -762,6 +806,14 @@ impl Reply {
             }
         }
     }
+}
+
+/// One piece of a body of unknown length.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+    chunk.extend(bytes);
+    chunk.extend(b"\r\n");
+    chunk
 }
 
 fn answer(request: &Request, result: &Value) -> Value {

@@ -296,3 +296,6 @@ impl Link for Doubting {
         self.link.cancel(request, reason).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! An [`Upstream`] is found by name in the [`Registry`]. Opening it yields an [`Exchange`], which
 //! carries one message there and its [`Reply`] back. Behind it stands a [`Transport`]: Streamable
-//! HTTP or a spawned process. Which era a server speaks is found by asking ([`handshake`]).
+//! HTTP, HTTP+SSE or a spawned process. Which era a server speaks is found by asking ([`handshake`]),
+//! and so is which of the two a URL leads to; both are remembered ([`memory`]).
 //!
 //! Messages stay bytes: nothing here adds to or takes from what a client and a server say to each
 //! other, but the ids and tokens that a shared wire makes ours.
