@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use audit::{Log, To};
 use config::{KeyRing, Secret};
@@ -21,12 +20,6 @@ use upstream::stdio::guard::Guard;
 use upstream::{Registry, Upstream};
 
 use crate::document::{Fixed, Plan, Session};
-
-/// A body must have arrived within this.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-
-/// A client must take each piece of its answer within this.
-const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What lives as long as the process, whatever the file comes to say.
 pub(crate) struct House {
@@ -160,8 +153,9 @@ impl House {
                 headers: plan.bounds.headers,
                 streams: plan.bounds.streams,
                 limits,
-                body_within: BODY_WITHIN,
-                write_within: WRITE_WITHIN,
+                arrival: plan.bounds.arrival,
+                idle: plan.bounds.idle,
+                stalled: plan.bounds.stalled,
             },
             public_url: plan.public_url,
             account: Arc::clone(&self.account),

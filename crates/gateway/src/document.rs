@@ -60,6 +60,9 @@ pub(crate) struct Bounds {
     pub(crate) depth: u8,
     pub(crate) streams: usize,
     pub(crate) children: usize,
+    pub(crate) arrival: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) stalled: Duration,
 }
 
 /// Reads the file. What it returns is only good when no mistake was reported.
@@ -312,6 +315,9 @@ fn bounds(field: &Field<'_>) -> Bounds {
         depth: 64,
         streams: 20_000,
         children: 256,
+        arrival: Duration::from_secs(30),
+        idle: Duration::from_secs(60),
+        stalled: Duration::from_secs(30),
     };
     let Some(mut fields) = field.fields() else {
         return bounds;
@@ -340,6 +346,18 @@ fn bounds(field: &Field<'_>) -> Bounds {
         .optional("children")
         .number(1..=100_000)
         .map_or(bounds.children, Located::into_value);
+    let mut time = |key: &'static str, bound: &mut Duration| {
+        let field = fields.optional(key);
+        if let Some(time) = field.duration() {
+            match (1..=3600).contains(&time.value.as_secs()) {
+                true => *bound = time.value,
+                false => field.report("a bound of time is from 1s to 1h", None),
+            }
+        }
+    };
+    time("arrival", &mut bounds.arrival);
+    time("idle", &mut bounds.idle);
+    time("stalled", &mut bounds.stalled);
     fields.finish();
     bounds
 }

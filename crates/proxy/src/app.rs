@@ -25,21 +25,16 @@ use crate::downstream::reply::{Door, Extra, Gone};
 use crate::downstream::sse;
 use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
-use crate::generation::Generation;
+use crate::generation::{Bounds, Generation};
 use crate::route::{Found, Parameters, Place, Route, SessionRule};
 use crate::trace::TraceId;
 
-/// From the first wait for a request to the end of its head: the engine bounds only each read.
-const HEAD_WITHIN: Duration = Duration::from_secs(75);
-
-/// The same while descriptors are short: who has nothing to say must not keep one from who has.
+/// A head must have arrived within this while descriptors are short: who has nothing to say must not
+/// keep one from who has.
 const HEAD_WITHIN_WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// What an endpoint takes.
 const METHODS: &str = "POST, GET, DELETE, OPTIONS";
-
-/// An idle connection is kept this long, in seconds.
-const KEPT_ALIVE: u64 = 60;
 
 /// What is left of a body after its answer must arrive within this for the connection to be kept.
 const REST_WITHIN: Duration = Duration::from_secs(5);
@@ -60,9 +55,11 @@ impl HttpServerApp for App {
         mut http: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        let Bounds { idle, arrival, .. } = self.current.load().bounds;
+        // From the first wait for a request to the end of its head: the engine bounds only each read.
         let patience = match self.current.load().health.is_short() {
-            true => HEAD_WITHIN_WHEN_SHORT,
-            false => HEAD_WITHIN,
+            true => HEAD_WITHIN_WHEN_SHORT.min(idle + arrival),
+            false => idle + arrival,
         };
         match tokio::time::timeout(patience, http.read_request()).await {
             Ok(Ok(true)) => {}
@@ -75,8 +72,8 @@ impl HttpServerApp for App {
         }
         let current = self.current.load_full();
         let parts = current.health.is_draining() || current.health.is_short();
-        http.set_keepalive(if parts { None } else { Some(KEPT_ALIVE) });
-        http.set_write_timeout(Some(current.bounds.write_within));
+        http.set_keepalive(if parts { None } else { Some(idle.as_secs()) });
+        http.set_write_timeout(Some(current.bounds.stalled));
         http.set_total_drain_timeout(Some(REST_WITHIN));
         // Else the first byte of the next request would be taken for a client that leaves this one.
         http.set_pipelining_enabled(true);

@@ -59,10 +59,12 @@ pub struct Bounds {
     pub streams: usize,
     /// Nesting and count within a body.
     pub limits: mcp::Limits,
-    /// A body must have arrived within this.
-    pub body_within: Duration,
+    /// A head must have arrived within this, and then its body within this again.
+    pub arrival: Duration,
+    /// A connection is kept this long without a request on it; whole seconds.
+    pub idle: Duration,
     /// A client must take each piece of its answer within this.
-    pub write_within: Duration,
+    pub stalled: Duration,
 }
 
 impl Generation {

@@ -56,7 +56,7 @@ pub(crate) async fn refuse_post(
     failure: &Failure,
 ) -> Result<(), Gone> {
     let bounds = &current.bounds;
-    let id = match body::read(door.http(), bounds.body, bounds.body_within).await {
+    let id = match body::read(door.http(), bounds.body, bounds.arrival).await {
         Ok(Some(bytes)) => match Body::parse(bytes, &bounds.limits) {
             Ok(Body::One(message)) => message.id().cloned(),
             Ok(Body::Batch(_)) => None,

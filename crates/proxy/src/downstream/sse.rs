@@ -8,7 +8,7 @@ use audit::Outcome;
 use bytes::Bytes;
 use http::Uri;
 use mcp::{Body, Era, Kind, Message, Method, Refusal, code, era, header};
-use upstream::Headers;
+use upstream::{Error, Headers};
 
 use super::body;
 use super::hearing::Hearing;
@@ -35,6 +35,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Sse {
     stream: Stream,
     hearing: Option<Hearing>,
+    /// The server can say nothing outside of calls any more: its session is lost for good.
+    deaf: bool,
     asker: crate::session::questions::Asker,
     headers: Headers,
     ends: Ends,
@@ -63,6 +65,7 @@ pub(crate) async fn connect(
         asker: current.sessions.asker_in(&stream.session),
         stream,
         hearing: None,
+        deaf: false,
         headers,
         ends: Ends {
             health: Arc::clone(&current.health),
@@ -94,22 +97,27 @@ impl Sse {
     /// The next message as one line; none when the stream ends by us.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         let session = Arc::clone(&self.stream.session);
-        let ends = &self.ends;
-        let over = async {
-            tokio::select! {
+        loop {
+            let (ends, deaf) = (&self.ends, self.deaf);
+            let over = async {
+                if !deaf {
+                    ends.over().await;
+                }
                 // Running calls are answered on this stream, so it waits for them.
-                () = async { ends.health.drained().await; session.idle().await } => {}
-                () = ends.upstream.removed() => session.idle().await,
-                () = ends.health.is_cut() => session.idle().await,
+                session.idle().await;
+            };
+            tokio::select! {
+                biased;
+                line = self.stream.outbox.recv() => return line,
+                heard = hear(&session, &mut self.hearing, |with| {
+                    Hearing::begin(&ends.upstream, with, self.headers.clone(), self.asker.asking())
+                }), if !deaf => match heard {
+                    Ok(message) => return Some(message.one_line()),
+                    Err(_) => self.deaf = true,
+                },
+                // The last answer may have come between the look at the outbox and this one.
+                () = over => return self.stream.outbox.try_recv().ok(),
             }
-        };
-        tokio::select! {
-            biased;
-            line = self.stream.outbox.recv() => line,
-            heard = hear(&session, &mut self.hearing, |with| {
-                Hearing::begin(&ends.upstream, with, self.headers.clone(), self.asker.asking())
-            }) => heard.map(|message| message.one_line()),
-            () = over => None,
         }
     }
 
@@ -127,13 +135,12 @@ impl Sse {
     }
 }
 
-/// What the server says outside of calls, from when the client is ready; none when it can say nothing
-/// any more.
+/// What the server says outside of calls, from when the client is ready.
 async fn hear(
     session: &SseSession,
     hearing: &mut Option<Hearing>,
     begin: impl Fn(upstream::Session) -> Hearing,
-) -> Option<Message> {
+) -> Result<Message, Error> {
     let hearing = match hearing {
         Some(hearing) => hearing,
         None => {
@@ -144,7 +151,7 @@ async fn hear(
             hearing.insert(begin(claims.with_upstream()))
         }
     };
-    hearing.next().await.ok()
+    hearing.next().await
 }
 
 /// Takes a message of a client that holds a stream.
@@ -167,7 +174,7 @@ pub(crate) async fn message(
     let read = match body::check_length(&visit.headers, bounds.body)
         .and_then(|()| body::check_type(&visit.headers))
     {
-        Ok(()) => body::read(door.http(), bounds.body, bounds.body_within).await,
+        Ok(()) => body::read(door.http(), bounds.body, bounds.arrival).await,
         Err(failure) => Err(failure),
     };
     let bytes = match read {

@@ -38,7 +38,7 @@ pub(crate) async fn post(
         .and_then(|()| body::check_type(&visit.headers))
     {
         Ok(()) => match visit.accepts.anything() {
-            Ok(()) => body::read(door.http(), bounds.body, bounds.body_within).await,
+            Ok(()) => body::read(door.http(), bounds.body, bounds.arrival).await,
             Err(failure) => Err(failure),
         },
         Err(failure) => Err(failure),
