@@ -27,7 +27,7 @@ pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
 /// Carries one message from the client's door to a server, up to the first thing that comes back.
 async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
     let conversation = conversation(call)?;
-    if means_nothing(call, &conversation) || !finds_its_question(current, call) {
+    if !finds_its_question(current, call) || means_nothing(call, &conversation) {
         return Ok(Answer::accepted(call));
     }
     // Admission comes before any connection, so that a call that may not pass costs nothing.
@@ -79,16 +79,17 @@ fn conversation(call: &Call) -> Result<Conversation, Failure> {
 fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
     let (kind, method) = (call.message.kind(), call.message.method());
     match conversation {
-        Conversation::Shared => match (kind, method) {
-            (Kind::Result | Kind::Error, _) => true,
-            (Kind::Notification, Some(method)) => matches!(
-                method,
-                Method::NotificationsInitialized
-                    | Method::NotificationsCancelled
-                    | Method::NotificationsRootsListChanged
-            ),
-            (Kind::Notification, None) | (Kind::Request, _) => false,
-        },
+        Conversation::Shared => {
+            kind == Kind::Notification
+                && method.is_some_and(|method| {
+                    matches!(
+                        method,
+                        Method::NotificationsInitialized
+                            | Method::NotificationsCancelled
+                            | Method::NotificationsRootsListChanged
+                    )
+                })
+        }
         Conversation::Modern => kind == Kind::Notification && method == Some(&Method::NotificationsCancelled),
         Conversation::Greeting | Conversation::Session(_) => false,
     }
@@ -97,13 +98,13 @@ fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
 /// An answer of the client goes to the server under the id that the server asked by. One to nothing
 /// goes nowhere.
 fn finds_its_question(current: &Generation, call: &mut Call) -> bool {
-    let (Kind::Result | Kind::Error, Some(session)) = (call.message.kind(), &call.session) else {
+    let (Kind::Result | Kind::Error) = call.message.kind() else {
         return true;
     };
-    let asked = call
-        .message
-        .id()
-        .and_then(|id| current.sessions.answered(session, id));
+    let session = call.session.as_ref();
+    let asked = session
+        .zip(call.message.id())
+        .and_then(|(session, id)| current.sessions.answered(session, id));
     match asked {
         Some(asked) => {
             call.message = call.message.with_id(&asked);

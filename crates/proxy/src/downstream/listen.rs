@@ -79,7 +79,7 @@ impl Listen {
             () = ended.cancelled() => None,
             () = over => None,
             heard = hear(&mut self.listener, &mut self.hearing, || {
-                Hearing::begin(&self.ends.upstream, self.session.clone(), self.headers.clone(), self.asker.asking())
+                Hearing::begin(&self.ends.upstream, self.session.clone(), self.headers.clone(), self.asker.listening())
             }) => heard.ok().map(|message| message.one_line()),
         }
     }

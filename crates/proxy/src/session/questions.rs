@@ -2,13 +2,15 @@
 //! once, and only in the session it was asked in.
 //!
 //! Two servers may choose the same id, and one server may choose it twice. What a client answers is
-//! matched by our id and its session; an answer to nothing finds nothing.
+//! matched by our id and its session; an answer to nothing finds nothing. A question that was asked on
+//! a listening stream outlives it for a while: people think for longer than proxies keep a stream.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use mcp::{Id, Message};
+use tokio::time::Instant;
 
 use super::token;
 
@@ -16,11 +18,24 @@ use super::token;
 /// server that asks more is refused.
 const UNANSWERED: usize = 64;
 
+/// A question whose listening stream has ended may be answered for this long.
+const LEFT_FOR: Duration = Duration::from_secs(3600);
+
+/// Such questions of all sessions; beyond it the oldest are given up.
+const LEFT: usize = 16_384;
+
 /// Every question that waits for its answer.
 #[derive(Default)]
 pub(crate) struct Questions {
-    last: AtomicU64,
-    unanswered: Mutex<HashMap<u64, Unanswered>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    last: u64,
+    unanswered: HashMap<u64, Unanswered>,
+    /// Those whose stream has ended, with when it did, oldest first. Some may have been answered since.
+    left: VecDeque<(Instant, u64)>,
 }
 
 struct Unanswered {
@@ -36,25 +51,57 @@ pub(crate) struct Asker {
     session: token::Id,
 }
 
-/// The questions of one call or one listening stream. When it ends, nobody waits for their answers.
+/// The questions of one call, whose answers nobody waits for when it ends, or of one listening stream,
+/// which leaves them to the next one of its session.
 pub(crate) struct Asking {
     to: Asker,
     posed: Vec<u64>,
+    listens: bool,
 }
 
 impl Questions {
     /// What the server calls the question that this client answers; each is answered once.
     pub(crate) fn answered(&self, session: &token::Id, answer: &Id) -> Option<Id> {
         let number = number(answer)?;
-        let mut unanswered = self.locked();
-        unanswered.get(&number).filter(|open| open.session == *session)?;
-        unanswered.remove(&number).map(|open| open.asked)
+        let mut table = self.locked();
+        table
+            .unanswered
+            .get(&number)
+            .filter(|open| open.session == *session)?;
+        table.unanswered.remove(&number).map(|open| open.asked)
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<u64, Unanswered>> {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Table {
+    /// Leaves questions to whoever listens next.
+    fn leave(&mut self, posed: &[u64]) {
+        let now = Instant::now();
+        let open = posed.iter().filter(|number| self.unanswered.contains_key(number));
+        self.left.extend(open.map(|number| (now, *number)));
+        while let Some((since, number)) = self.left.front()
+            && (self.left.len() > LEFT || now.duration_since(*since) > LEFT_FOR)
+        {
+            self.unanswered.remove(number);
+            self.left.pop_front();
+        }
+    }
+
+    /// Takes what was left of a session.
+    fn resume(&mut self, session: &token::Id) -> Vec<u64> {
+        let mut resumed = Vec::new();
+        self.left.retain(|(_, number)| match self.unanswered.get(number) {
+            Some(open) if open.session == *session => {
+                resumed.push(*number);
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+        resumed
     }
 }
 
@@ -66,11 +113,21 @@ impl Asker {
         }
     }
 
-    /// For the questions of one call or one listening stream.
+    /// For the questions of one call.
     pub(crate) fn asking(&self) -> Asking {
         Asking {
             to: self.clone(),
             posed: Vec::new(),
+            listens: false,
+        }
+    }
+
+    /// For the questions of one listening stream, and those that earlier ones of its session left.
+    pub(crate) fn listening(&self) -> Asking {
+        Asking {
+            to: self.clone(),
+            posed: self.questions.locked().resume(&self.session),
+            listens: true,
         }
     }
 }
@@ -79,14 +136,15 @@ impl Asking {
     /// The question as its client is asked it; `None` when too many wait for their answers already.
     pub(crate) fn pose(&mut self, question: &Message) -> Option<Message> {
         let asked = question.id()?.clone();
-        let mut unanswered = self.to.questions.locked();
-        self.posed.retain(|number| unanswered.contains_key(number));
+        let mut table = self.to.questions.locked();
+        self.posed.retain(|number| table.unanswered.contains_key(number));
         if self.posed.len() >= UNANSWERED {
             return None;
         }
-        let number = self.to.questions.last.fetch_add(1, Ordering::Relaxed) + 1;
+        table.last += 1;
+        let number = table.last;
         let session = self.to.session.clone();
-        unanswered.insert(number, Unanswered { session, asked });
+        table.unanswered.insert(number, Unanswered { session, asked });
         self.posed.push(number);
         Some(question.with_id(&id(number)))
     }
@@ -94,7 +152,7 @@ impl Asking {
     /// A notice of the server that it no longer waits for one of its answers, as its client is to read it.
     pub(crate) fn taken_back(&mut self, notice: &Message) -> Option<Message> {
         let asked = notice.cancelled_request()?;
-        let mut unanswered = self.to.questions.locked();
+        let unanswered = &mut self.to.questions.locked().unanswered;
         let number = self
             .posed
             .iter()
@@ -115,9 +173,12 @@ impl Drop for Asking {
         if self.posed.is_empty() {
             return;
         }
-        let mut unanswered = self.to.questions.locked();
+        let mut table = self.to.questions.locked();
+        if self.listens {
+            return table.leave(&self.posed);
+        }
         for number in &self.posed {
-            unanswered.remove(number);
+            table.unanswered.remove(number);
         }
     }
 }
@@ -183,6 +244,67 @@ mod tests {
         drop(asking);
 
         assert_eq!(questions.answered(&session, posed.id().unwrap()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_on_a_stream_outlives_it_for_a_while() {
+        let questions = Arc::new(Questions::default());
+        let session = token::Id::new();
+        let asker = Asker::new(&questions, &session);
+        let mut first = asker.listening();
+        let (one, other) = (
+            first.pose(&question(1)).unwrap(),
+            first.pose(&question(2)).unwrap(),
+        );
+        drop(first);
+        assert!(
+            Asker::new(&questions, &token::Id::new())
+                .listening()
+                .posed
+                .is_empty()
+        );
+
+        // Another stream takes it over, with what the server may say of it.
+        let mut second = asker.listening();
+        let params = r#"{"requestId":2}"#;
+        let notice = Message::notification("notifications/cancelled", Some(params));
+        let told = second.taken_back(&notice).unwrap();
+        assert_eq!(told.cancelled_request().as_ref(), other.id());
+        drop(second);
+
+        assert_eq!(
+            questions.answered(&session, one.id().unwrap()),
+            Some(Id::number(1))
+        );
+        let late = asker.listening().pose(&question(3)).unwrap();
+        tokio::time::advance(LEFT_FOR + Duration::from_secs(1)).await;
+        drop(asker.listening());
+        assert!(
+            questions.answered(&session, late.id().unwrap()).is_some(),
+            "taken over before it was too old"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_takes_over_is_forgotten() {
+        let questions = Arc::new(Questions::default());
+        let ask = |times: usize| {
+            let session = token::Id::new();
+            let mut asking = Asker::new(&questions, &session).listening();
+            for id in 0..times as u64 {
+                asking.pose(&question(id)).unwrap();
+            }
+        };
+        for _ in 0..=LEFT / UNANSWERED {
+            ask(UNANSWERED);
+        }
+        assert_eq!(questions.locked().unanswered.len(), LEFT);
+
+        tokio::time::advance(LEFT_FOR + Duration::from_secs(1)).await;
+        ask(1);
+
+        assert_eq!(questions.locked().unanswered.len(), 1);
+        assert_eq!(questions.locked().left.len(), 1);
     }
 
     #[test]
