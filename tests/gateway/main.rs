@@ -10,6 +10,7 @@ mod bodies;
 mod smuggling;
 mod connections;
 mod streams;
+mod sse_clients;
 mod upstream_faults;
 mod sse_servers;
 mod children;

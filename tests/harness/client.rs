@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     MODERN, schema,
-    wire::{Body, Events, Headers, Reader},
+    wire::{Body, Event, Events, Headers, Reader},
     within,
 };
 
@@ -379,24 +379,35 @@ impl Exchange {
 
     /// The next message of a stream, as it comes; `None` after the last.
     pub async fn message(&mut self) -> Option<Value> {
+        let event = self.event().await?;
+        assert_eq!(event.name, "message", "an unknown kind of event");
+        let message =
+            serde_json::from_str(&event.data).unwrap_or_else(|error| panic!("{error}: {}", event.data));
+        self.judge(&message);
+        Some(message)
+    }
+
+    /// The next event of a stream, whatever it is.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
         assert!(
             self.is_stream(),
             "not a stream: {} {:?}",
             self.status,
             self.headers
         );
-        loop {
-            if let Some(event) = self.events.next() {
-                let message = serde_json::from_str(&event.data)
-                    .unwrap_or_else(|error| panic!("{error}: {}", event.data));
-                self.judge(&message);
-                return Some(message);
+        let (body, from, events, method) = (&mut self.body, &mut self.from, &mut self.events, &self.method);
+        // Signs of life that mean nothing put the deadline off for nobody.
+        within("the next event", async {
+            loop {
+                if let Some(event) = events.next() {
+                    return Some(event);
+                }
+                let part = body.part(from).await;
+                let part = part.unwrap_or_else(|error| panic!("the stream that answers {method:?}: {error}"));
+                events.feed(&part?);
             }
-            let part = within("the next event", self.body.part(&mut self.from)).await;
-            let part =
-                part.unwrap_or_else(|error| panic!("the stream that answers {:?}: {error}", self.method));
-            self.events.feed(&part?);
-        }
+        })
+        .await
     }
 
     /// Waits for the end of a stream; one that is cut before its end fails the test.

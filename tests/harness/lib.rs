@@ -12,7 +12,8 @@ mod peers;
 mod program;
 pub mod schema;
 mod server;
-mod sse;
+mod sse_client;
+mod sse_server;
 mod wire;
 
 use std::{fmt::Display, time::Duration};
@@ -23,6 +24,7 @@ pub use gateway::{Gateway, Running, causeway, check, misbehave};
 pub use peers::{Facts, Peer, Sdk, everything_over_stdio, python_over_stdio, typescript_over_stdio};
 pub use program::{Exit, Program, is_alive};
 pub use server::{Mood, Reply, Request, Server};
+pub use sse_client::{SseClient, Stripping};
 pub use wire::Headers;
 
 /// How long a fact may take to come about before its test fails. Generous, since two cores run everything at once.

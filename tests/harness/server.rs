@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Gate, MODERN, schema,
-    sse::Streams,
+    sse_server::Streams,
     wire::{Headers, Reader},
     within,
 };

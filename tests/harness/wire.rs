@@ -68,6 +68,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.from
     }
 
+    /// The connection, and what was read from it beyond the head.
+    pub(crate) fn into_parts(self) -> (R, Vec<u8>) {
+        (self.from, self.early)
+    }
+
     /// The next head, or `None` where the other side has closed before it.
     pub(crate) async fn head(&mut self) -> io::Result<Option<Head>> {
         let end = loop {
@@ -232,8 +237,9 @@ pub(crate) struct Events {
 }
 
 /// One event that has data.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Event {
+    pub(crate) name: String,
     pub(crate) data: String,
 }
 
@@ -251,19 +257,21 @@ impl Events {
                 !block.contains('\r'),
                 "a bare carriage return inside an event: {block:?}"
             );
+            let mut name = "message";
             let mut data = Vec::new();
             for line in block.lines() {
                 match line.split_once(':') {
                     Some(("", _)) => {}
                     Some(("data", value)) => data.push(value.strip_prefix(' ').unwrap_or(value)),
-                    Some(("event", value)) => assert_eq!(value.trim(), "message", "an unknown kind of event"),
+                    Some(("event", value)) => name = value.trim(),
                     Some(("id" | "retry", _)) => {}
                     _ => assert!(line.is_empty(), "not a line of an event: {line:?}"),
                 }
             }
             let data = data.join("\n");
             if !data.is_empty() {
-                return Some(Event { data });
+                let name = name.to_owned();
+                return Some(Event { name, data });
             }
         }
         None
