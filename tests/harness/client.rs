@@ -90,6 +90,13 @@ impl Client {
         self
     }
 
+    /// The same client in front of a gateway that listens elsewhere now.
+    #[must_use]
+    pub fn moved_to(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self.with("Host", address)
+    }
+
     /// The same client with these capabilities, which it declares where its era does.
     #[must_use]
     pub fn able_to(mut self, capabilities: Value) -> Self {
@@ -303,6 +310,11 @@ impl Sent {
     /// Says some more bytes on the same connection.
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.to.write_all(bytes.as_ref()).await;
+    }
+
+    /// Says that nothing more will be said, and still listens.
+    pub async fn hush(&mut self) {
+        let _ = self.to.shutdown().await;
     }
 
     /// Waits for the head of the answer.

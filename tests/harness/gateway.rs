@@ -105,30 +105,7 @@ impl Gateway {
 
     /// Starts it, and waits only until it listens: for servers that are slow to be known.
     pub async fn start_early(self) -> Running {
-        let gateway = self.launch();
-        let address = |name: &'static str| {
-            move |line: &str| {
-                Some(
-                    line.strip_prefix(name)?
-                        .strip_prefix(" on http://")?
-                        .trim()
-                        .to_owned(),
-                )
-            }
-        };
-        let listen = gateway
-            .program
-            .line("`listening on http://…`", address("listening"))
-            .await;
-        let admin = gateway
-            .program
-            .line("`admin on http://…`", address("admin"))
-            .await;
-        Running {
-            listen,
-            admin,
-            ..gateway
-        }
+        self.launch().listening().await
     }
 
     /// Starts one that is expected to give up, and waits until it has; gives its end and what it said.
@@ -168,7 +145,25 @@ impl Gateway {
     fn launch(self) -> Running {
         let file = self.home.path().join("gateway.yaml");
         std::fs::write(&file, self.document()).expect("the directory is ours");
-        let mut command = match self.descriptors {
+        Running::launch(self.home, self.environment, self.descriptors)
+    }
+}
+
+/// A gateway that runs.
+pub struct Running {
+    program: Program,
+    listen: String,
+    admin: String,
+    state: PathBuf,
+    environment: Vec<(String, String)>,
+    descriptors: Option<(u64, u64)>,
+    // Dropped last, after the process that writes into it.
+    home: TempDir,
+}
+
+impl Running {
+    fn launch(home: TempDir, environment: Vec<(String, String)>, descriptors: Option<(u64, u64)>) -> Self {
+        let mut command = match descriptors {
             None => Command::new(causeway()),
             Some((soft, hard)) => {
                 let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
@@ -179,32 +174,54 @@ impl Gateway {
         };
         command
             .arg("run")
-            .arg(&file)
-            .current_dir(self.home.path())
-            .envs(self.environment.iter().cloned());
-        let state = self.state();
-        let program = Program::start("causeway", command);
-        Running {
-            program,
+            .arg(home.path().join("gateway.yaml"))
+            .current_dir(home.path())
+            .envs(environment.iter().cloned());
+        Self {
+            program: Program::start("causeway", command),
             listen: String::new(),
             admin: String::new(),
-            state,
-            home: self.home,
+            state: home.path().join("state"),
+            environment,
+            descriptors,
+            home,
         }
     }
-}
 
-/// A gateway that runs.
-pub struct Running {
-    program: Program,
-    listen: String,
-    admin: String,
-    state: PathBuf,
-    // Dropped last, after the process that writes into it.
-    home: TempDir,
-}
+    /// Waits until it listens, and learns where.
+    async fn listening(mut self) -> Self {
+        let address = |name: &'static str| {
+            move |line: &str| {
+                Some(
+                    line.strip_prefix(name)?
+                        .strip_prefix(" on http://")?
+                        .trim()
+                        .to_owned(),
+                )
+            }
+        };
+        self.listen = self
+            .program
+            .line("`listening on http://…`", address("listening"))
+            .await;
+        self.admin = self.program.line("`admin on http://…`", address("admin")).await;
+        self
+    }
 
-impl Running {
+    /// Stops it and starts it anew, with the same file and the same state. It may listen elsewhere then.
+    pub async fn restart(self) -> Self {
+        self.stop().await;
+        let Self {
+            home,
+            environment,
+            descriptors,
+            ..
+        } = self;
+        let gateway = Self::launch(home, environment, descriptors).listening().await;
+        gateway.ready().await;
+        gateway
+    }
+
     /// Where a path of it is.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.listen)
