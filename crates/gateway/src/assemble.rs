@@ -104,7 +104,10 @@ impl House {
         let keys = self.keys(&plan.session)?;
         let sessions = match before {
             Some(before) => before.generation.sessions.succeed(keys, plan.session.lifetime),
-            None => Sessions::new(keys, plan.session.lifetime),
+            None => {
+                let ended = self.fixed.state.value.join("ended-sessions");
+                Sessions::new(keys, plan.session.lifetime, Some(ended))
+            }
         };
         let (gate, admin_gate) = gates(&plan);
         let limits = mcp::Limits {

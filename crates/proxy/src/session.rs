@@ -1,16 +1,19 @@
 //! Legacy sessions: a conversation whose memory is its sealed id.
 //!
 //! What a session needs is in the token itself ([`token`]), so that any process with the key can
-//! serve it and a restart forgets nothing. Kept in memory is what dies with a connection anyway, or
-//! may be forgotten: which sessions their clients have ended, who listens to one, which questions wait
-//! for an answer, and the sessions of the 2024-11-05 transport, which are their stream.
+//! serve it and a restart forgets nothing. Written down is which sessions their clients have ended.
+//! Kept in memory is what dies with a connection anyway, or may be forgotten: who listens to a session,
+//! which questions wait for an answer, and the sessions of the 2024-11-05 transport, which are their
+//! stream.
 
 pub(crate) mod token;
 pub(crate) mod sse;
+mod ended;
 pub(crate) mod listeners;
 pub(crate) mod questions;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,13 +29,10 @@ pub(crate) use questions::Asking;
 pub(crate) use sse::{SseSession, Stream};
 pub(crate) use token::Claims;
 
+use ended::Ended;
 use listeners::{Listener, Listeners};
 use questions::{Asker, Questions};
 use sse::SseSessions;
-
-/// Sessions ended by their clients and not yet expired. Beyond it those that expire first are
-/// forgotten, whose tokens then work again until they do.
-const ENDED: usize = 100_000;
 
 /// Tokens remembered as opened; beyond it all are forgotten and opened anew as they come.
 const OPENED: usize = 16_384;
@@ -48,7 +48,7 @@ pub struct Sessions {
 /// What is remembered for as long as the process lives, whatever the configuration becomes.
 struct Kept {
     owner: String,
-    ended: Mutex<HashMap<token::Id, u64>>,
+    ended: Arc<Ended>,
     listeners: Arc<Listeners>,
     questions: Arc<Questions>,
     sse: Arc<SseSessions>,
@@ -62,15 +62,16 @@ struct Opened {
 }
 
 impl Sessions {
-    /// Sessions sealed with these keys, which expire after `lifetime`, used or not.
-    pub fn new(keys: KeyRing, lifetime: Duration) -> Self {
+    /// Sessions sealed with these keys, which expire after `lifetime`, used or not. Which ones their
+    /// clients have ended is kept in `ended`; without it, a restart forgets them.
+    pub fn new(keys: KeyRing, lifetime: Duration, ended: Option<PathBuf>) -> Self {
         Self {
             keys,
             lifetime,
             opened: Mutex::default(),
             kept: Arc::new(Kept {
                 owner: format!("{:08x}", fastrand::u32(..)),
-                ended: Mutex::default(),
+                ended: Arc::new(Ended::kept_in(ended, seconds(SystemTime::now()))),
                 listeners: Arc::default(),
                 questions: Arc::default(),
                 sse: Arc::default(),
@@ -164,7 +165,7 @@ impl Sessions {
         let claims = self.open(&binding(visit), text)?;
         let lives = claims.expires > seconds(SystemTime::now())
             && claims.principal == principal.binding()
-            && !self.locked().contains_key(&claims.id);
+            && !self.kept.ended.contains(&claims.id);
         lives.then_some(claims)
     }
 
@@ -197,27 +198,8 @@ impl Sessions {
     /// The client ends its session.
     pub(crate) fn end(&self, claims: &Claims) {
         let now = seconds(SystemTime::now());
-        let mut ended = self.locked();
-        if ended.len() >= ENDED {
-            ended.retain(|_, expires| *expires > now);
-        }
-        if ended.len() >= ENDED {
-            let first = ended
-                .iter()
-                .min_by_key(|(_, expires)| **expires)
-                .map(|(id, _)| id.clone());
-            first.and_then(|first| ended.remove(&first));
-        }
-        ended.insert(claims.id.clone(), claims.expires);
-        drop(ended);
+        self.kept.ended.insert(&claims.id, claims.expires, now);
         self.kept.listeners.end(&claims.id);
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<token::Id, u64>> {
-        self.kept
-            .ended
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

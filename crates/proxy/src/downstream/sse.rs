@@ -282,13 +282,20 @@ fn begin(
 async fn take(current: Arc<Generation>, session: Arc<SseSession>, call: Call) {
     let method = call.message.method();
     let ready = method == Some(&Method::NotificationsInitialized);
-    let taken_back = match method {
+    let mut taken_back = match method {
         Some(Method::NotificationsCancelled) => call.message.cancelled_request(),
         Some(_) | None => None,
     };
-    let served = tokio::select! {
-        served = carry(current, call) => served,
-        () = session.ended() => return,
+    let mut carried = Box::pin(carry(current, call));
+    let served = loop {
+        tokio::select! {
+            served = &mut carried => break served,
+            () = session.ended() => return,
+            // The server is to hear of it first, but is not waited for.
+            () = tokio::time::sleep(TAKEN_WITHIN), if taken_back.is_some() => {
+                taken_back.take().inspect(|id| session.take_back(id));
+            }
+        }
     };
     if let Some(id) = taken_back {
         session.take_back(&id);

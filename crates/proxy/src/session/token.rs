@@ -4,6 +4,8 @@
 //! a credential there, and the client is not to know it (`protocol.md` §5.2). The owner is the
 //! process that began the session.
 
+use std::fmt;
+
 use config::{KeyRing, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,19 @@ pub(crate) struct Id([u8; 16]);
 impl Id {
     pub(crate) fn new() -> Self {
         Self(fastrand::u128(..).to_le_bytes())
+    }
+
+    /// From how it is displayed.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
