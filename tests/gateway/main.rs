@@ -27,5 +27,6 @@ mod reload;
 mod descriptors;
 mod stopping;
 mod peers;
+mod conformance;
 mod house;
 mod harness_itself;

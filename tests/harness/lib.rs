@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken test environment may panic")]
 
 mod client;
+mod conformance;
 mod gate;
 mod gateway;
 mod peers;
@@ -19,6 +20,7 @@ mod wire;
 use std::{fmt::Display, time::Duration};
 
 pub use client::{Answer, Client, Exchange, Sent};
+pub use conformance::{Check, Verdict, Verdicts};
 pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
 pub use peers::{Facts, Peer, Sdk, everything_over_stdio, python_over_stdio, typescript_over_stdio};

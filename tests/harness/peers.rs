@@ -20,7 +20,12 @@ impl Sdk {
     pub fn python(mode: &str) -> Self {
         Self {
             name: format!("Python 2.3 ({mode})"),
-            words: words(&[&python(), &script("client_py.py"), "--mode", mode]),
+            words: words(&[
+                &Python::Two.interpreter(),
+                &script("client_py.py"),
+                "--mode",
+                mode,
+            ]),
         }
     }
 
@@ -157,7 +162,12 @@ impl Peer {
     pub async fn python() -> Self {
         Self::start(
             "server_py",
-            words(&[&python(), &script("server_py.py"), "--listen", "127.0.0.1:0"]),
+            words(&[
+                &Python::Two.interpreter(),
+                &script("server_py.py"),
+                "--listen",
+                "127.0.0.1:0",
+            ]),
         )
         .await
     }
@@ -165,7 +175,7 @@ impl Peer {
     /// The same without sessions.
     pub async fn python_stateless() -> Self {
         let words = words(&[
-            &python(),
+            &Python::Two.interpreter(),
             &script("server_py.py"),
             "--listen",
             "127.0.0.1:0",
@@ -192,6 +202,12 @@ impl Peer {
         Self::start("server_ts --modern-only", words).await
     }
 
+    /// What the conformance suite asks of a server, on Python `mcp` 2.3.
+    pub async fn conformance() -> Self {
+        let words = words(&[&Python::Two.interpreter(), &script("conformance_server.py")]);
+        Self::start("conformance_server", words).await
+    }
+
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
@@ -215,14 +231,14 @@ impl Peer {
 /// `server-everything` as an upstream that the gateway starts.
 pub fn everything_over_stdio() -> String {
     let mut words = node();
-    let package = "node/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
-    words.extend([peers().join(package).display().to_string(), "stdio".to_owned()]);
+    let main = package("@modelcontextprotocol/server-everything/dist/index.js");
+    words.extend([main, "stdio".to_owned()]);
     upstream(&words)
 }
 
 /// Python `mcp` 2.3 as an upstream that the gateway starts.
 pub fn python_over_stdio() -> String {
-    upstream(&words(&[&python(), &script("server_py.py")]))
+    upstream(&words(&[&Python::Two.interpreter(), &script("server_py.py")]))
 }
 
 /// TypeScript 2.4 as an upstream that the gateway starts.
@@ -256,16 +272,33 @@ fn peers() -> PathBuf {
 }
 
 /// Node, told to look for packages where the script's link is and not where it leads.
-fn node() -> Vec<String> {
+pub(crate) fn node() -> Vec<String> {
     let node = peers().join("node/node_modules/.bin/node").display().to_string();
     words(&[&node, "--preserve-symlinks", "--preserve-symlinks-main"])
 }
 
-fn python() -> String {
-    peers().join("python-2/bin/python").display().to_string()
+/// One of the environments with an official Python SDK in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Python {
+    /// `mcp` 2.3.
+    Two,
 }
 
-fn script(name: &str) -> String {
+impl Python {
+    pub(crate) fn interpreter(self) -> String {
+        let environment = match self {
+            Self::Two => "python-2",
+        };
+        peers().join(environment).join("bin/python").display().to_string()
+    }
+}
+
+/// A file of an installed package.
+pub(crate) fn package(path: &str) -> String {
+    peers().join("node/node_modules").join(path).display().to_string()
+}
+
+pub(crate) fn script(name: &str) -> String {
     peers().join("node/scripts").join(name).display().to_string()
 }
 

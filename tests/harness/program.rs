@@ -109,11 +109,19 @@ impl Program {
 
     /// Waits for the end, and for the last of what was printed.
     pub async fn ended(&self) -> Exit {
+        self.ended_within(DEADLINE).await
+    }
+
+    /// The same for a program that has more to do than others.
+    pub async fn ended_within(&self, limit: Duration) -> Exit {
         let mut exit = self.exit.clone();
-        let exit = within(format!("{} to end", self.name), async move {
+        let exit = tokio::time::timeout(limit, async move {
             exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit)
         });
-        let exit = exit.await.expect("the thread that waits for the end tells it");
+        let exit = exit
+            .await
+            .unwrap_or_else(|_| panic!("waited {limit:?} for {} to end", self.name));
+        let exit = exit.expect("the thread that waits for the end tells it");
         for mut lines in [self.stdout.clone(), self.stderr.clone()] {
             within("its last line", async move {
                 lines.wait_for(|lines| lines.ended).await.map(|_| ())
