@@ -27,6 +27,7 @@ mod reload;
 mod descriptors;
 mod stopping;
 mod peers;
+mod peers_matrix;
 mod conformance;
 mod house;
 mod harness_itself;

@@ -9,6 +9,7 @@ mod client;
 mod conformance;
 mod gate;
 mod gateway;
+mod matrix;
 mod peers;
 mod program;
 pub mod schema;
@@ -23,7 +24,11 @@ pub use client::{Answer, Client, Exchange, Sent};
 pub use conformance::{Check, Verdict, Verdicts};
 pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
-pub use peers::{Facts, Peer, Sdk, everything_over_stdio, python_over_stdio, typescript_over_stdio};
+pub use matrix::{Cell, Outcomes, Player, inspect};
+pub use peers::{
+    Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio, python_over_stdio,
+    typescript_1_over_stdio, typescript_over_stdio,
+};
 pub use program::{Exit, Program, is_alive};
 pub use server::{Mood, Reply, Request, Server};
 pub use sse_client::{SseClient, Stripping};

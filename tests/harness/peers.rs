@@ -147,65 +147,60 @@ impl Facts {
 /// An official server over HTTP.
 pub struct Peer {
     url: String,
+    sse: Option<String>,
     _program: Program,
 }
 
 impl Peer {
     /// `server-everything`: sessions, and revisions up to 2025-11-25.
     pub async fn everything() -> Self {
-        let mut words = node();
-        words.push(script("server_everything.mjs"));
-        Self::start("server-everything", words).await
+        Self::typescript_server("server_everything.mjs", &[]).await
     }
 
-    /// Python `mcp` 2.3, both eras, with sessions for the older.
+    /// The same over HTTP+SSE, which is then its only URL.
+    pub async fn everything_over_sse() -> Self {
+        Self::typescript_server("server_everything.mjs", &["--sse"]).await
+    }
+
+    /// Python `mcp` 1.30, with sessions, over Streamable HTTP and HTTP+SSE.
+    pub async fn python_1() -> Self {
+        Self::python_server(Python::One, "server_py1.py", &[]).await
+    }
+
+    /// Python `mcp` 2.3, both eras, with sessions for the older, over Streamable HTTP and HTTP+SSE.
     pub async fn python() -> Self {
-        Self::start(
-            "server_py",
-            words(&[
-                &Python::Two.interpreter(),
-                &script("server_py.py"),
-                "--listen",
-                "127.0.0.1:0",
-            ]),
-        )
-        .await
+        Self::python_server(Python::Two, "server_py.py", &[]).await
     }
 
     /// The same without sessions.
     pub async fn python_stateless() -> Self {
-        let words = words(&[
-            &Python::Two.interpreter(),
-            &script("server_py.py"),
-            "--listen",
-            "127.0.0.1:0",
-            "--stateless",
-        ]);
-        Self::start("server_py --stateless", words).await
+        Self::python_server(Python::Two, "server_py.py", &["--stateless"]).await
+    }
+
+    /// FastMCP 4.1, both eras, with sessions for the older, over Streamable HTTP and HTTP+SSE.
+    pub async fn fastmcp() -> Self {
+        Self::python_server(Python::FastMcp, "server_fastmcp.py", &[]).await
+    }
+
+    /// TypeScript 1.32, with sessions, over Streamable HTTP and HTTP+SSE.
+    pub async fn typescript_1() -> Self {
+        Self::typescript_server("server_ts1.mjs", &["--listen"]).await
     }
 
     /// TypeScript 2.4, both eras, without sessions.
     pub async fn typescript() -> Self {
-        let mut words = node();
-        words.extend(self::words(&[&script("server_ts.mjs"), "--listen"]));
-        Self::start("server_ts", words).await
+        Self::typescript_server("server_ts.mjs", &["--listen"]).await
     }
 
     /// TypeScript 2.4 that speaks only 2026-07-28.
     pub async fn typescript_modern() -> Self {
-        let mut words = node();
-        words.extend(self::words(&[
-            &script("server_ts.mjs"),
-            "--listen",
-            "--modern-only",
-        ]));
-        Self::start("server_ts --modern-only", words).await
+        Self::typescript_server("server_ts.mjs", &["--listen", "--modern-only"]).await
     }
 
     /// What the conformance suite asks of a server, on Python `mcp` 2.3.
     pub async fn conformance() -> Self {
         let words = words(&[&Python::Two.interpreter(), &script("conformance_server.py")]);
-        Self::start("conformance_server", words).await
+        Self::start("conformance_server.py", words).await
     }
 
     /// Where it listens.
@@ -213,16 +208,45 @@ impl Peer {
         &self.url
     }
 
+    /// Where it listens for clients of HTTP+SSE.
+    pub fn sse(&self) -> &str {
+        self.sse.as_deref().expect("this server speaks HTTP+SSE")
+    }
+
+    async fn python_server(environment: Python, file: &str, more: &[&str]) -> Self {
+        let mut words = words(&[
+            &environment.interpreter(),
+            &script(file),
+            "--listen",
+            "127.0.0.1:0",
+        ]);
+        words.extend(self::words(more));
+        Self::start(file, words).await
+    }
+
+    async fn typescript_server(file: &str, more: &[&str]) -> Self {
+        let mut words = node();
+        words.push(script(file));
+        words.extend(self::words(more));
+        Self::start(file, words).await
+    }
+
     async fn start(name: &str, words: Vec<String>) -> Self {
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
+        command
+            .args(&words[1..])
+            // Nothing is written into the source tree.
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         let program = Program::start(name, command);
-        let url = program.line("where it listens", |line| {
+        let told = program.line("where it listens", |line| {
             let fact: Value = serde_json::from_str(line).ok()?;
-            (fact["fact"] == "listening").then(|| fact["url"].as_str().map(str::to_owned))?
+            (fact["fact"] == "listening").then_some(fact)
         });
+        let told = told.await;
+        let url = |name: &str| told[name].as_str().map(str::to_owned);
         Self {
-            url: url.await,
+            url: url("url").expect("every server has one"),
+            sse: url("sse"),
             _program: program,
         }
     }
@@ -236,9 +260,29 @@ pub fn everything_over_stdio() -> String {
     upstream(&words)
 }
 
+/// Python `mcp` 1.30 as an upstream that the gateway starts.
+pub fn python_1_over_stdio() -> String {
+    upstream(&words(&[&Python::One.interpreter(), &script("server_py1.py")]))
+}
+
 /// Python `mcp` 2.3 as an upstream that the gateway starts.
 pub fn python_over_stdio() -> String {
     upstream(&words(&[&Python::Two.interpreter(), &script("server_py.py")]))
+}
+
+/// FastMCP 4.1 as an upstream that the gateway starts.
+pub fn fastmcp_over_stdio() -> String {
+    upstream(&words(&[
+        &Python::FastMcp.interpreter(),
+        &script("server_fastmcp.py"),
+    ]))
+}
+
+/// TypeScript 1.32 as an upstream that the gateway starts.
+pub fn typescript_1_over_stdio() -> String {
+    let mut words = node();
+    words.push(script("server_ts1.mjs"));
+    upstream(&words)
 }
 
 /// TypeScript 2.4 as an upstream that the gateway starts.
@@ -249,7 +293,11 @@ pub fn typescript_over_stdio() -> String {
 }
 
 fn upstream(words: &[String]) -> String {
-    format!("{{ command: {:?}, args: {:?} }}", words[0], &words[1..])
+    format!(
+        "{{ command: {:?}, args: {:?}, env: {{ PYTHONDONTWRITEBYTECODE: \"1\" }} }}",
+        words[0],
+        &words[1..]
+    )
 }
 
 /// Where the packages are.
@@ -280,14 +328,20 @@ pub(crate) fn node() -> Vec<String> {
 /// One of the environments with an official Python SDK in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Python {
+    /// `mcp` 1.30.
+    One,
     /// `mcp` 2.3.
     Two,
+    /// FastMCP 4.1, which brings its own `mcp`.
+    FastMcp,
 }
 
 impl Python {
     pub(crate) fn interpreter(self) -> String {
         let environment = match self {
+            Self::One => "python-1",
             Self::Two => "python-2",
+            Self::FastMcp => "python-fastmcp",
         };
         peers().join(environment).join("bin/python").display().to_string()
     }

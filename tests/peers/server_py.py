@@ -1,22 +1,22 @@
-"""A small server made with the official Python SDK, which speaks both eras.
+"""The small server of the tests, made with the official Python SDK 2.3, which speaks both eras.
 
     python server_py.py                       over stdio
-    python server_py.py --listen 127.0.0.1:0  over Streamable HTTP; prints one JSON line with its url once it listens
-    ... --stateless                           HTTP without sessions
-    ... --sse                                 the transport of 2024-11-05 instead
+    python server_py.py --listen 127.0.0.1:0  over Streamable HTTP and HTTP+SSE; prints one JSON line with both urls
+    ... --stateless                           Streamable HTTP without sessions
 """
 
 import argparse
 import asyncio
-import json
-import socket
 from typing import Annotated
 
-import uvicorn
+import mcp_types as types
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.resolve import Elicit, Resolve
+from mcp.server.mcpserver.resolve import Elicit, Resolve, Sample
 from pydantic import BaseModel
 
+from world import listen, world
+
+GREETING = "test://greeting"
 server = MCPServer("server_py", version="2.3.0", instructions="A server for tests.")
 
 
@@ -54,13 +54,72 @@ async def elicit(answer: Annotated[Answer, Resolve(ask_name)]) -> str:
     return f"hello, {answer.name}"
 
 
+async def ask_model() -> Sample:
+    message = types.SamplingMessage(role="user", content=types.TextContent(type="text", text="What?"))
+    return Sample([message], max_tokens=10)
+
+
+@server.tool()
+async def sample(answer: Annotated[types.CreateMessageResult, Resolve(ask_model)]) -> str:
+    """Asks the client's model, in the way of whichever era the client speaks."""
+    return answer.content.text
+
+
+@server.tool()
+async def steps(ctx: Context, key: str, count: int = 1) -> str:
+    """Reports each step once the one before was opened."""
+    return await world.steps(ctx.report_progress, key, count)
+
+
+@server.tool()
+async def open(key: str) -> str:
+    """Opens the next step."""
+    return world.open(key)
+
+
+@server.tool()
+async def ended(key: str) -> str:
+    """Waits until those steps were cancelled."""
+    return await world.ended(key)
+
+
+def is_modern(ctx: Context) -> bool:
+    return ctx.protocol_version >= "2026"
+
+
+@server.tool()
+async def touch(ctx: Context) -> str:
+    """Says that the greeting has changed."""
+    await (ctx.notify_resource_updated if is_modern(ctx) else ctx.session.send_resource_updated)(GREETING)
+    return "touched"
+
+
+@server.tool()
+async def grow(ctx: Context) -> str:
+    """Says that the list of tools has changed."""
+    await (ctx.notify_tools_changed if is_modern(ctx) else ctx.session.send_tool_list_changed)()
+    return "grown"
+
+
+@server.tool()
+def measure(text: str) -> str:
+    """Tells how long a text is."""
+    return str(len(text))
+
+
+@server.tool(structured_output=False)
+def fill(size: int) -> str:
+    """A text of this length."""
+    return "x" * size
+
+
 @server.tool()
 def fail() -> str:
     """Always fails."""
     raise ValueError("as asked")
 
 
-@server.resource("test://greeting", mime_type="text/plain")
+@server.resource(GREETING, mime_type="text/plain")
 def greeting() -> str:
     """A resource."""
     return "hello"
@@ -72,23 +131,19 @@ def review(code: str) -> str:
     return f"Review this: {code}"
 
 
-async def listen(options):
-    host, port = options.listen.rsplit(":", 1)
-    bound = socket.create_server((host, int(port)))
-    app = server.sse_app() if options.sse else server.streamable_http_app(stateless_http=options.stateless)
-    path = "/sse" if options.sse else "/mcp"
-    # The socket listens already: whoever reads this line can connect.
-    print(json.dumps({"fact": "listening", "url": f"http://{host}:{bound.getsockname()[1]}{path}"}), flush=True)
-    running = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=0))
-    await running.serve(sockets=[bound])
+# The SDK has a place for the subscriptions of earlier revisions one floor below.
+async def subscribe(_ctx, _params):
+    return types.EmptyResult()
 
+
+server._lowlevel_server.add_request_handler("resources/subscribe", types.SubscribeRequestParams, subscribe)
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--listen")
 parser.add_argument("--stateless", action="store_true")
-parser.add_argument("--sse", action="store_true")
 options = parser.parse_args()
 if options.listen:
-    asyncio.run(listen(options))
+    http = server.streamable_http_app(stateless_http=options.stateless)
+    asyncio.run(listen(options.listen, http, server.sse_app()))
 else:
     server.run("stdio")

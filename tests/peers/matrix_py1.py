@@ -1,0 +1,89 @@
+"""The official Python client 1.30 in the matrix; see matrix.py."""
+
+import asyncio
+import contextlib
+
+from mcp import ClientSession, types
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import AnyUrl
+
+from matrix import fields, main, texts
+
+
+async def complete(_context, _params):
+    content = types.TextContent(type="text", text="a canned completion")
+    return types.CreateMessageResult(role="assistant", model="canned", stopReason="endTurn", content=content)
+
+
+async def fill_in(_context, params):
+    return types.ElicitResult(action="accept", content=fields(params.requestedSchema))
+
+
+class Call:
+    def __init__(self, session, request_id, task):
+        self.session, self.request_id, self.task = session, request_id, task
+
+    async def cancel(self):
+        # This SDK leaves the notification to its user.
+        params = types.CancelledNotificationParams(requestId=self.request_id, reason="as asked")
+        notification = types.CancelledNotification(params=params)
+        await self.session.send_notification(types.ClientNotification(notification))
+        self.task.cancel()
+
+
+class Client:
+    def __init__(self, session, revision):
+        self.session, self.revision = session, revision
+
+    async def tools(self):
+        return sorted(tool.name for tool in (await self.session.list_tools()).tools)
+
+    async def resources(self):
+        return sorted(str(one.uri) for one in (await self.session.list_resources()).resources)
+
+    async def prompts(self):
+        return sorted(one.name for one in (await self.session.list_prompts()).prompts)
+
+    async def read(self, uri):
+        return (await self.session.read_resource(AnyUrl(uri))).contents[0].text
+
+    async def get(self, name, arguments):
+        return (await self.session.get_prompt(name, arguments)).messages[0].content.text
+
+    async def call(self, name, arguments, on_progress=None):
+        async def report(progress, _total, _message):
+            on_progress(progress)
+
+        watch = report if on_progress else None
+        return texts(await self.session.call_tool(name, arguments, progress_callback=watch))
+
+    async def begin(self, name, arguments, on_progress):
+        request_id = self.session._request_id
+        return Call(self.session, request_id, asyncio.ensure_future(self.call(name, arguments, on_progress)))
+
+    @contextlib.asynccontextmanager
+    async def watching(self, uri):
+        if uri:
+            await self.session.subscribe_resource(AnyUrl(uri))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def connect(cell, inbox):
+    async def hear(message):
+        match getattr(message, "root", None):
+            case types.ResourceUpdatedNotification(params=params):
+                inbox.put(str(params.uri))
+            case types.ToolListChangedNotification():
+                inbox.put("tools")
+
+    transport = (sse_client if cell["transport"] == "sse" else streamable_http_client)(cell["url"])
+    async with transport as (read, write, *_):
+        callbacks = {"sampling_callback": complete, "elicitation_callback": fill_in, "message_handler": hear}
+        async with ClientSession(read, write, **callbacks) as session:
+            greeting = await session.initialize()
+            yield Client(session, greeting.protocolVersion)
+
+
+main(connect)

@@ -1,0 +1,230 @@
+// The official TypeScript clients in the matrix: connects to each server of a plan and carries out its operations.
+// The plan, the operations and the lines that are printed are those of matrix.py.
+//
+//   node matrix_ts.mjs 1|2 PLAN
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+
+const [generation, plan] = process.argv.slice(2);
+// See matrix.py.
+const PATIENCE = 20_000;
+const TRIES = 10;
+
+const answers = {
+    'sampling/createMessage': () => ({
+        role: 'assistant',
+        model: 'canned',
+        stopReason: 'endTurn',
+        content: { type: 'text', text: 'a canned completion' },
+    }),
+    'elicitation/create': request => ({
+        action: 'accept',
+        content: Object.fromEntries(Object.keys(request.params.requestedSchema?.properties ?? {}).map(name => [name, 'canned'])),
+    }),
+};
+const CAPABILITIES = { sampling: {}, elicitation: {} };
+
+async function sdk1() {
+    const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+    const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
+    const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js');
+    const schemas = await import('@modelcontextprotocol/sdk/types.js');
+    const named = {
+        'sampling/createMessage': schemas.CreateMessageRequestSchema,
+        'elicitation/create': schemas.ElicitRequestSchema,
+        'notifications/resources/updated': schemas.ResourceUpdatedNotificationSchema,
+        'notifications/tools/list_changed': schemas.ToolListChangedNotificationSchema,
+    };
+    return {
+        StreamableHTTPClientTransport,
+        SSEClientTransport,
+        client: () => new Client({ name: 'matrix', version: '1' }, { capabilities: CAPABILITIES }),
+        answer: (client, method, answer) => client.setRequestHandler(named[method], answer),
+        hear: (client, method, hear) => client.setNotificationHandler(named[method], hear),
+        call: (client, params, more) => client.callTool(params, undefined, more),
+        revision: (_, transport) => transport.protocolVersion ?? null,
+    };
+}
+
+async function sdk2() {
+    const { Client, StreamableHTTPClientTransport, SSEClientTransport } = await import('@modelcontextprotocol/client');
+    return {
+        StreamableHTTPClientTransport,
+        SSEClientTransport,
+        client: mode => new Client({ name: 'matrix', version: '2' }, { capabilities: CAPABILITIES, versionNegotiation: { mode } }),
+        answer: (client, method, answer) => client.setRequestHandler(method, answer),
+        hear: (client, method, hear) => client.setNotificationHandler(method, hear),
+        call: (client, params, more) => client.callTool(params, more),
+        revision: client => client.getNegotiatedProtocolVersion() ?? null,
+    };
+}
+
+const sdk = generation === '1' ? await sdk1() : await sdk2();
+
+async function connect(cell) {
+    const client = sdk.client(cell.mode);
+    const inbox = new EventEmitter();
+    for (const [method, answer] of Object.entries(answers)) sdk.answer(client, method, answer);
+    sdk.hear(client, 'notifications/resources/updated', ({ params }) => void inbox.emit(params.uri));
+    sdk.hear(client, 'notifications/tools/list_changed', () => void inbox.emit('tools'));
+    const Transport = cell.transport === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport;
+    const transport = new Transport(new URL(cell.url));
+    await client.connect(transport);
+    const revision = sdk.revision(client, transport);
+    return {
+        client,
+        inbox,
+        revision,
+        async close() {
+            if (transport.terminateSession) await transport.terminateSession();
+            await client.close();
+        },
+        async call(name, args, more = {}) {
+            const result = await sdk.call(client, { name, arguments: args }, { timeout: PATIENCE, ...more });
+            const text = result.content.map(part => part.text ?? '').join('');
+            if (result.isError) throw new Error(text);
+            return text;
+        },
+        // Subscribes in the way of the revision.
+        async watching(uri, run) {
+            if (revision >= '2026') {
+                const listening = await client.listen(uri ? { resourceSubscriptions: [uri] } : { toolsListChanged: true });
+                await run();
+                await listening.close();
+            } else {
+                if (uri) await client.subscribeResource({ uri });
+                await run();
+            }
+        },
+    };
+}
+
+function short(text) {
+    return text.length <= 200 ? text : `${text.length} characters`;
+}
+
+function filled({ fill = {}, ...args } = {}) {
+    return { ...args, ...Object.fromEntries(Object.entries(fill).map(([name, length]) => [name, 'x'.repeat(length)])) };
+}
+
+async function untilHeard(peer, tool, what) {
+    for (let tried = 0; tried < TRIES; tried++) {
+        const heard = once(peer.inbox, what, { signal: AbortSignal.timeout(PATIENCE / TRIES / 2) }).then(
+            () => true,
+            () => false,
+        );
+        await peer.call(tool, {});
+        if (await heard) return 'heard';
+    }
+    throw new Error(`said ${TRIES} times and never heard`);
+}
+
+const operations = {
+    async list({ client }) {
+        return {
+            tools: (await client.listTools()).tools.map(tool => tool.name).sort(),
+            resources: (await client.listResources()).resources.map(one => one.uri).sort(),
+            prompts: (await client.listPrompts()).prompts.map(one => one.name).sort(),
+        };
+    },
+    read: async ({ client }, { uri }) => short((await client.readResource({ uri })).contents[0].text),
+    get: async ({ client }, { name, arguments: args }) =>
+        short((await client.getPrompt({ name, arguments: args })).messages[0].content.text),
+    call: async (peer, { name, arguments: args }) => short(await peer.call(name, filled(args))),
+    async reported(peer, { name, arguments: args }) {
+        const seen = [];
+        const text = await peer.call(name, args, { onprogress: ({ progress }) => seen.push(progress) });
+        return { ordered: seen.length >= 2 && seen.every((step, index) => step === index + 1), text: short(text) };
+    },
+    async progress(peer) {
+        const key = randomUUID();
+        const seen = [];
+        const opened = [];
+        const onprogress = ({ progress }) => {
+            seen.push(progress);
+            opened.push(peer.call('open', { key }));
+        };
+        const text = await peer.call('steps', { key, count: 3 }, { onprogress });
+        await Promise.all(opened);
+        return { seen, text: text.replace(key, 'KEY') };
+    },
+    async cancel(peer) {
+        const key = randomUUID();
+        const stop = new AbortController();
+        await new Promise(started => {
+            peer.call('steps', { key }, { onprogress: started, signal: stop.signal }).catch(() => {});
+        });
+        stop.abort('as asked');
+        return peer.call('ended', { key });
+    },
+    async updates(peer) {
+        await peer.watching('test://greeting', () => untilHeard(peer, 'touch', 'test://greeting'));
+        return 'heard';
+    },
+    async changes(peer) {
+        await peer.watching(null, () => untilHeard(peer, 'grow', 'tools'));
+        return 'heard';
+    },
+    async many(peer, { count }) {
+        const names = Array.from({ length: count }, (_, number) => `number ${number}`);
+        const found = await Promise.all(names.map(message => peer.call('echo', { message })));
+        return found.filter((text, index) => text.replace('Echo: ', '') === names[index]).length;
+    },
+    // Two clients whose calls have equal ids, since both are new; both calls run before either is let go.
+    async twins(_, __, cell) {
+        const peers = await Promise.all([connect(cell), connect(cell)]);
+        let running = 0;
+        const both = new EventEmitter();
+        const twin = async peer => {
+            const key = randomUUID();
+            const opened = [];
+            const goOn = async () => {
+                if (++running === 2) both.emit('running');
+                else await once(both, 'running');
+                await peer.call('open', { key });
+            };
+            const text = await peer.call('steps', { key }, { onprogress: () => opened.push(goOn()) });
+            await Promise.all(opened);
+            return text.replace(key, 'KEY');
+        };
+        try {
+            return await Promise.all(peers.map(twin));
+        } finally {
+            await Promise.all(peers.map(peer => peer.close()));
+        }
+    },
+};
+
+function tell(cell, wish, more) {
+    process.stdout.write(`${JSON.stringify({ cell: cell.cell, do: wish, ...more })}\n`);
+}
+
+function reason(error) {
+    return `${error.code ?? ''} ${error.message ?? error}`.trim().slice(0, 500);
+}
+
+function within(promise) {
+    let timer;
+    const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error('never ended')), PATIENCE)));
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+for (const cell of JSON.parse(plan).cells) {
+    let peer;
+    try {
+        peer = await within(connect(cell));
+        tell(cell, 'connect', { got: peer.revision });
+    } catch (error) {
+        tell(cell, 'connect', { error: reason(error) });
+        continue;
+    }
+    for (const wish of cell.operations) {
+        try {
+            tell(cell, wish.as ?? wish.do, { got: await within(operations[wish.do](peer, wish, cell)) });
+        } catch (error) {
+            tell(cell, wish.as ?? wish.do, { error: reason(error) });
+        }
+    }
+    await within(peer.close()).catch(() => {});
+}
+process.exit(0);
