@@ -17,16 +17,6 @@ const ANSWERS_JSON: &str = "a call that streams nothing before its result is ans
 const RESUMES: &str =
     "the gateway itself resumes the closed stream, and the client gets its answer without asking again";
 
-/// What fails as long as something is not built, with what that is.
-const AWAITING: &[(&str, &str, &str)] = &[];
-
-fn awaited(scenario: &str, check: &str) -> Option<&'static str> {
-    AWAITING
-        .iter()
-        .find(|(of, id, _)| *of == scenario && *id == check)
-        .map(|(_, _, why)| *why)
-}
-
 /// Compares the two runs check by check; prints a table; fails with what is worse through the gateway.
 fn compare(revision: &str, direct: &Verdicts, through: &Verdicts) {
     println!("\n{revision:46} directly  through");
@@ -76,15 +66,9 @@ fn compare(revision: &str, direct: &Verdicts, through: &Verdicts) {
     }));
 }
 
-/// Fails the test for each of these that is not awaited.
+/// Fails the test for each of these.
 fn judge<'a>(missed: impl Iterator<Item = (&'a Check, String)>) {
-    let mut failed = Vec::new();
-    for (check, words) in missed {
-        match awaited(&check.scenario, &check.id) {
-            Some(why) => println!("  awaited: {check}: {why}"),
-            None => failed.push(format!("{check}: {words}")),
-        }
-    }
+    let failed: Vec<String> = missed.map(|(check, words)| format!("{check}: {words}")).collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
@@ -125,10 +109,6 @@ async fn a_server_of_2026_07_28_passes_through_the_gateway_what_it_passes_direct
 /// What is asked of a client, save what is about its user's tokens: those never go to an upstream.
 async fn client(revision: &str, scenarios: &[&str]) {
     for scenario in scenarios {
-        if let Some(why) = awaited(scenario, "") {
-            println!("  awaited: {scenario}: {why}");
-            continue;
-        }
         let verdicts = Verdicts::of_client(scenario, revision).await;
 
         let passed = verdicts.count(scenario, Verdict::Passed);

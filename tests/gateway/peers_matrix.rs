@@ -15,7 +15,7 @@ use harness::{
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use who::{Awaited, Client, Server, Transport, awaits, clients};
+use who::{Client, Server, Transport, clients};
 
 /// How many clients run at once: they wait for children to start and to end more than they compute.
 const AT_ONCE: usize = 4;
@@ -119,7 +119,7 @@ fn judge(client: &Client, outcomes: &Outcomes, direct: bool, table: &mut String,
     {
         let cell = cell_name(server, transport);
         let mut done = 0;
-        let (mut cannot, mut awaited) = (BTreeSet::new(), BTreeSet::new());
+        let mut cannot = BTreeSet::new();
         for (operation, expected) in server.operations() {
             let label = label(&operation);
             if client.spares(server, transport, label) {
@@ -127,8 +127,6 @@ fn judge(client: &Client, outcomes: &Outcomes, direct: bool, table: &mut String,
             }
             if let Some(why) = client.cannot(server, transport, label, direct) {
                 cannot.insert(format!("{label}: {why}"));
-            } else if let Some(why) = client.awaits(server, transport, label).filter(|_| !direct) {
-                awaited.insert(why);
             } else {
                 let outcome = outcomes.get(&(cell.clone(), label.to_owned()));
                 match outcome {
@@ -142,11 +140,7 @@ fn judge(client: &Client, outcomes: &Outcomes, direct: bool, table: &mut String,
             .and_then(|found| found.as_ref().ok())
             .and_then(Value::as_str)
             .unwrap_or("–");
-        let notes: Vec<String> = cannot
-            .into_iter()
-            .map(|why| format!("cannot {why}"))
-            .chain(awaited.into_iter().map(|why| format!("awaits {why}")))
-            .collect();
+        let notes: Vec<String> = cannot.into_iter().map(|why| format!("cannot {why}")).collect();
         writeln!(
             table,
             "  {:22} {cell:20} {revision:10} {done:>2} ✓  {}",
@@ -166,9 +160,7 @@ async fn every_official_client_reaches_every_official_server() {
     let servers = Servers::start().await;
     let mut gateway = Gateway::new();
     for (server, transport) in upstreams() {
-        if transport != Transport::Sse || awaits(Awaited::SseServers).is_none() {
-            gateway = gateway.upstream(&cell_name(server, transport), servers.upstream(server, transport));
-        }
+        gateway = gateway.upstream(&cell_name(server, transport), servers.upstream(server, transport));
     }
     let gateway = gateway.start().await;
 
@@ -191,7 +183,6 @@ async fn every_official_client_reaches_every_official_server() {
                 let does = |label: &str| {
                     !client.spares(server, transport, label)
                         && client.cannot(server, transport, label, direct).is_none()
-                        && (direct || client.awaits(server, transport, label).is_none())
                 };
                 let operations = server.operations().into_iter().map(|(operation, _)| operation);
                 let operations: Vec<Value> = operations.filter(|operation| does(label(operation))).collect();

@@ -2,20 +2,6 @@
 use harness::Player;
 use serde_json::{Value, json};
 
-/// What is not built yet. An entry goes as soon as it is: then its cells are carried out like all others.
-const AWAITING: &[(Awaited, &str)] = &[(Awaited::SseServers, "the gateway as a client of HTTP+SSE")];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Awaited {
-    SseServers,
-    SseClients,
-    Listening,
-}
-
-pub(super) fn awaits(what: Awaited) -> Option<&'static str> {
-    AWAITING.iter().find(|(of, _)| *of == what).map(|(_, why)| *why)
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Server {
     Python1,
@@ -243,26 +229,5 @@ impl Client {
             }
             _ => None,
         }
-    }
-
-    /// What this waits for.
-    pub(super) fn awaits(
-        &self,
-        server: Server,
-        transport: Transport,
-        operation: &str,
-    ) -> Option<&'static str> {
-        let modern = self.modern && server.is_modern();
-        let cell = (self.over == Transport::Sse)
-            .then(|| awaits(Awaited::SseClients))
-            .flatten()
-            .or_else(|| (transport == Transport::Sse).then(|| awaits(Awaited::SseServers))?);
-        let listening = match operation {
-            "updates" | "changes" => !modern,
-            // The usual way to ask with this SDK does not say for which call it asks.
-            "elicit" => server == Server::TypeScript1 && transport == Transport::Http,
-            _ => false,
-        };
-        cell.or_else(|| listening.then(|| awaits(Awaited::Listening))?)
     }
 }
