@@ -6,6 +6,7 @@
 //! begun by [`Knowledge`](crate::handshake::Knowledge), once for all who wait.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp::Message;
@@ -15,6 +16,9 @@ use crate::flight::Flight;
 use crate::sse::Sse;
 use crate::streamable_http::StreamableHttp;
 use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
+
+/// A server that has not answered `initialize` after this long is asked for HTTP+SSE besides.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is spoken at the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,20 @@ impl Found {
             let session = self.sse.share(headers).await.map_err(|error| self.doubt(error))?;
             return Ok((session, Way::Sse));
         }
-        let refused = match self.http.share(headers).await {
+        let mut greeting = std::pin::pin!(self.http.share(headers));
+        let greeted = match tokio::time::timeout(PATIENCE, &mut greeting).await {
+            Ok(greeted) => greeted,
+            // It may be slow to start, or hang on what it does not know: the other question is asked
+            // beside this one, whose answer still counts.
+            Err(_) => tokio::select! {
+                greeted = &mut greeting => greeted,
+                session = self.is_sse(headers) => {
+                    self.set(Some(Way::Sse));
+                    return Ok((session, Way::Sse));
+                }
+            },
+        };
+        let refused = match greeted {
             Ok(session) => {
                 let way = self.way().unwrap_or(Way::Streamable);
                 self.set(Some(way));
@@ -106,6 +123,14 @@ impl Found {
                 ..
             }) => Err(refused),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A session over HTTP+SSE; waits for ever where that is not spoken, or cannot be told.
+    async fn is_sse(&self, headers: &Headers) -> Session {
+        match self.sse.share(headers).await {
+            Ok(session) => session,
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -142,7 +167,7 @@ fn may_be_sse(fault: &Fault) -> bool {
         Fault::Status { status, .. } => {
             (400..500).contains(status) && !matches!(status, 401 | 403 | 408 | 429)
         }
-        Fault::NotSpoken { .. } => true,
+        Fault::NotSpoken { .. } | Fault::Misjudged(_) => true,
         _ => false,
     }
 }

@@ -79,12 +79,13 @@ impl Transport for Stdio {
         let started = children.start_shared().await?;
         let wire = Arc::clone(started.wire());
         let question = handshake::discover_request(&Id::number(0));
+        let mut asked = std::pin::pin!(wire.answer_to(&question));
         let answer = tokio::select! {
-            answer = wire.answer_to(&question) => answer.ok(),
-            () = silence(&wire) => None,
+            answer = &mut asked => answer.ok(),
+            () = silence(&wire) => children.greet_beside(&wire, asked).await,
         };
         let Some(answer) = answer else {
-            // It hangs, or it ended over the unknown method: `initialize` decides.
+            // It hangs on the question, or it ended over it: `initialize` decides, or has decided.
             if wire.is_alive() {
                 children.shared.fill(started).await;
             }

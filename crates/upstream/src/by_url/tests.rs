@@ -205,6 +205,7 @@ async fn what_a_server_answers_tells_what_it_is() {
             Stream,
             sse,
         ),
+        ("a stream whatever is asked", Stream, Stream, Stream, sse),
         ("401 to initialize", Page(404), Page(401), Stream, None),
         ("403 to initialize", Page(404), Page(403), Stream, None),
         ("408 to initialize", Page(404), Page(408), Stream, None),

@@ -1,10 +1,11 @@
 //! The children of one command: what starts them, how many there may be, and what ends them all.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use mcp::{Id, Revision};
+use mcp::{Id, Message, Revision};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::handshake;
 use crate::metrics::Metrics;
 use crate::pause::Pauses;
 use crate::pending::Attribution;
-use crate::transport::Session;
+use crate::transport::{Discovery, Session};
 
 /// A handshake of ours, a download by `npx` or `uvx` included.
 const GREET_WITHIN: Duration = Duration::from_secs(120);
@@ -207,6 +208,29 @@ impl Children {
                 wire.stop();
                 Err(Fault::Silent(GREET_WITHIN).of(&self.name))
             }
+        }
+    }
+
+    /// Greets a child that has not answered `server/discover` yet: it may hang on what it does not know,
+    /// or only be slow to start, as with a first `npx`. A server of both eras settles on that of the first
+    /// question it reads, so if that is answered after all, the answer counts, and is returned.
+    pub(super) async fn greet_beside(
+        &self,
+        wire: &Wire,
+        mut asked: Pin<&mut impl Future<Output = Result<Message, Error>>>,
+    ) -> Option<Message> {
+        let mut greeting = std::pin::pin!(wire.agreed.get_or_try_init(|| self.greet(wire)));
+        tokio::select! {
+            biased;
+            Ok(answer) = asked.as_mut() => {
+                if let Ok(Discovery::Modern { .. }) = handshake::judge_discovery(&self.name, &answer) {
+                    return Some(answer);
+                }
+                // A second greeting on the same pipe would be refused, so this one is brought to its end.
+                let _ = greeting.as_mut().await;
+                None
+            }
+            _ = greeting.as_mut() => None,
         }
     }
 

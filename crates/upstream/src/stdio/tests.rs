@@ -95,6 +95,24 @@ async fn a_server_that_speaks_before_it_answers_is_understood() {
 }
 
 #[tokio::test]
+async fn a_server_of_both_eras_that_is_slow_to_start_is_not_taken_for_an_old_one() {
+    // Answers nothing before both questions are there, and then the first.
+    let stdio = stdio(
+        r#"echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}'
+           read -r discover; read -r initialize
+           echo '{"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}'
+           echo '{"jsonrpc":"2.0","id":2,"error":{"code":-32601,"message":"this is 2026-07-28"}}'
+           cat >/dev/null"#,
+        1,
+    );
+
+    let discovery = soon(discover(&stdio)).await.unwrap();
+
+    assert!(matches!(discovery, Discovery::Modern { .. }), "{discovery:?}");
+    soon(stdio.stop()).await;
+}
+
+#[tokio::test]
 async fn a_batch_on_one_line_is_several_messages() {
     let stdio = stdio(
         r#"read -r line; echo '[{"jsonrpc":"2.0","method":"notifications/message"},{"jsonrpc":"2.0","id":1,"result":{}}]'; cat"#,

@@ -374,6 +374,11 @@ impl Events {
                 resume.pause = Duration::from_millis(milliseconds).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             }
         }
+        if event.name.as_deref() == Some("endpoint") {
+            // There are servers of HTTP+SSE that open their stream whatever the request is, and read none.
+            let what = "it opens a stream of HTTP+SSE instead of answering".into();
+            return Err(Fault::Misjudged(what).of(&self.server.name));
+        }
         let named_message = event.name.as_deref().is_none_or(|name| name == "message");
         if event.data.is_empty() || !named_message {
             return Ok(());
