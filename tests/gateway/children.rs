@@ -326,3 +326,53 @@ async fn a_silent_child_holds_up_no_other_server() {
 
     echo(&gateway, "/mcp/sound").await;
 }
+
+#[tokio::test]
+async fn a_child_that_floods_holds_up_nobody_and_fills_no_memory() {
+    let flooding = misbehave(&["--era", "modern", "--flood-on", "vendor/flood"]);
+    let gateway = Gateway::new()
+        .upstream("flooding", flooding)
+        .upstream("sound", misbehave(&["--era", "modern"]))
+        .start()
+        .await;
+
+    let flooded = gateway
+        .client("/mcp/flooding")
+        .modern()
+        .send("vendor/flood", json!({}))
+        .await;
+    // It reads the first of it, and then nothing more: what follows has no room and is dropped, with a count.
+    let mut exchange = flooded.begun().await;
+    exchange.message().await.expect("the first of the flood");
+    gateway
+        .counted("causeway_upstream_dropped_messages_total{upstream=\"flooding\"}")
+        .await;
+
+    echo(&gateway, "/mcp/sound").await;
+    let megabytes = gateway.program().resident() >> 20;
+    assert!(megabytes < 256, "{megabytes} MiB");
+}
+
+#[tokio::test]
+async fn a_child_that_stops_reading_holds_up_no_other_and_its_calls_end() {
+    let deaf = misbehave(&["--era", "modern", "--deaf-after", "tools/list"]);
+    let deaf = format!("{}, timeout: 1s }}", deaf.trim_end().trim_end_matches('}'));
+    let gateway = Gateway::new()
+        .upstream("deaf", deaf)
+        .upstream("sound", misbehave(&["--era", "modern"]))
+        .start()
+        .await;
+    // More than a pipe holds, so that whoever writes has to wait.
+    let long = json!({ "name": "echo", "arguments": { "message": "x".repeat(400_000) } });
+
+    let mut calls = Vec::new();
+    for _ in 0..5 {
+        let client = gateway.client("/mcp/deaf").modern();
+        calls.push(client.send("tools/call", long.clone()).await);
+    }
+    echo(&gateway, "/mcp/sound").await;
+
+    for call in calls {
+        assert!(call.answer().await.complaint().contains("deaf"));
+    }
+}

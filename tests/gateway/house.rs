@@ -205,3 +205,24 @@ fn an_arrow_is_seen_however_it_is_written() {
         BTreeSet::new()
     );
 }
+
+/// A page that names tests is no better than the tests it names.
+#[test]
+fn every_fault_is_shown_by_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let shown: Vec<(&str, &str)> = page
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .filter(|(chapter, _)| *chapter != "chapter" && *chapter != "crate")
+        .collect();
+
+    assert!(shown.len() > 30, "{shown:?}");
+    for (chapter, test) in shown {
+        let chapter = fs::read_to_string(root.join(format!("tests/gateway/{chapter}.rs"))).unwrap();
+        assert!(
+            chapter.contains(&format!("fn {test}()")),
+            "there is no test {test}"
+        );
+    }
+}

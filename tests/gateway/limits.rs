@@ -43,19 +43,6 @@ async fn drip(gateway: &Running, beginning: &str) -> String {
     String::from_utf8(said).unwrap()
 }
 
-/// Waits until the gateway counts nothing that runs.
-async fn nothing_runs(gateway: &Running) {
-    within("nothing to run", async {
-        while !gateway
-            .admin("/metrics")
-            .await
-            .text()
-            .contains("causeway_running_requests 0")
-        {}
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_head_that_drips_is_not_waited_for() {
     let (server, gateway) = running("bounds: { arrival: 1s, idle: 1s }").await;
@@ -64,7 +51,7 @@ async fn a_head_that_drips_is_not_waited_for() {
 
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
     assert!(server.requests().is_empty(), "{:?}", server.requests());
-    nothing_runs(&gateway).await;
+    gateway.counted("causeway_running_requests 0").await;
 }
 
 #[tokio::test]
@@ -78,7 +65,7 @@ async fn a_body_that_drips_is_answered_so() {
         assert!(said.starts_with("HTTP/1.1 408"), "{said}");
     }
     assert!(server.requests().is_empty(), "{:?}", server.requests());
-    nothing_runs(&gateway).await;
+    gateway.counted("causeway_running_requests 0").await;
 }
 
 #[tokio::test]
@@ -161,7 +148,7 @@ async fn a_client_that_stops_reading_is_cut_and_its_call_with_it() {
 
     let record = |record: &Value| record["method"] == "tools/call" && record["outcome"] == "cancelled";
     gateway.record("the call that was cut", record).await;
-    nothing_runs(&gateway).await;
+    gateway.counted("causeway_running_requests 0").await;
     drop(sent);
 }
 
@@ -196,7 +183,7 @@ async fn a_client_that_vanishes_frees_its_place() {
 
     drop(sent);
 
-    nothing_runs(&gateway).await;
+    gateway.counted("causeway_running_requests 0").await;
     for call in server.asked("tools/call") {
         server.abandoned(&call).await;
     }
@@ -216,7 +203,7 @@ async fn a_client_that_closes_its_half_has_left() {
     sent.hush().await;
 
     server.abandoned(&call).await;
-    nothing_runs(&gateway).await;
+    gateway.counted("causeway_running_requests 0").await;
 }
 
 #[tokio::test]

@@ -62,13 +62,6 @@ async fn able(gateway: &Running) -> Client {
         .await
 }
 
-async fn counted(gateway: &Running, line: &str) {
-    within(format!("`{line}` in the metrics"), async {
-        while !gateway.admin("/metrics").await.text().contains(line) {}
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn the_stream_begins_at_once_however_quiet_the_server_is() {
     let server = Server::of(SESSIONFUL)
@@ -172,7 +165,7 @@ async fn the_end_of_the_session_ends_its_streams() {
     assert_eq!(deleted.status, 204, "{deleted:?}");
     one.rest().await;
     two.rest().await;
-    counted(&gateway, "causeway_held_streams{door=\"http\"} 1").await;
+    gateway.counted("causeway_held_streams{door=\"http\"} 1").await;
     let again = client.with("Accept", "text/event-stream").fetch("GET").await;
     assert_eq!(again.status, 404, "{again:?}");
 }
@@ -254,7 +247,7 @@ async fn an_answer_to_nothing_goes_nowhere() {
 
     let heard = server.requests().into_iter().filter(is_answer).count();
     assert_eq!(heard, 1, "{:?}", server.requests());
-    counted(&gateway, "causeway_answers_to_nothing_total 6").await;
+    gateway.counted("causeway_answers_to_nothing_total 6").await;
 }
 
 #[tokio::test]
@@ -267,7 +260,7 @@ async fn a_question_outlives_the_stream_it_was_asked_on() {
 
     // Something between the two cuts it while a person thinks.
     drop(stream);
-    counted(&gateway, "causeway_held_streams{door=\"http\"} 0").await;
+    gateway.counted("causeway_held_streams{door=\"http\"} 0").await;
     client.post(answer(&posed["id"])).await;
 
     let heard = server.request("an answer", is_answer).await;

@@ -470,3 +470,46 @@ async fn progress_does_not_extend_a_call_for_ever() {
         assert!(answer.messages.len() < 20, "{}", answer.messages.len());
     }
 }
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_told_of_in_its_words() {
+    for (status, words) in [(429, "asks to wait 7 s"), (503, "asks to wait 7 s")] {
+        let server = Server::of(Mood::Dual).on("tools/call", move |_| {
+            Reply::new(status).header("Retry-After", "7")
+        });
+        let server = server.start().await;
+        let gateway = in_front_of(&server).await;
+
+        for client in both(&gateway) {
+            let answer = client.ask("tools/call", json!({ "name": "echo" })).await;
+
+            // Its own rates are not the gateway's: the status is that of an answer.
+            assert_eq!((answer.status, answer.code()), (200, -32603), "{answer:?}");
+            assert!(answer.complaint().contains(words), "{answer:?}");
+            let status = format!("status {status}");
+            assert!(answer.complaint().contains(&status), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_storm_of_500_is_not_fed() {
+    let server = Server::of(Mood::Dual).on("tools/call", |_| Reply::new(500));
+    let server = server.start().await;
+    let gateway = in_front_of(&server).await;
+    let client = gateway.client("/mcp").modern();
+
+    let mut said = Vec::new();
+    for _ in 0..50 {
+        said.push(
+            client
+                .ask("tools/call", json!({ "name": "echo" }))
+                .await
+                .complaint(),
+        );
+    }
+
+    let asked = server.asked("tools/call").len();
+    assert!(asked < 15, "{asked} of 50 calls reached a server in trouble");
+    assert!(said.last().unwrap().contains("tried again in"), "{said:?}");
+}

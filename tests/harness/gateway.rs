@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Client, Exit, Program, Server, until};
+use crate::{Answer, Client, Exit, Program, Server, until, within};
 
 /// What a gateway is to be given before it starts.
 pub struct Gateway {
@@ -240,6 +240,16 @@ impl Running {
     /// Its operator, in front of the admin listener.
     pub async fn admin(&self, path: &str) -> Answer {
         Client::new(&self.admin, path).fetch("GET").await
+    }
+
+    /// Waits until its metrics have this line, or one that begins so.
+    pub async fn counted(&self, line: &str) {
+        within(format!("`{line}` in the metrics"), async {
+            while !self.admin("/metrics").await.text().contains(&format!("\n{line}")) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// Where its operator looks.

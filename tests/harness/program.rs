@@ -147,6 +147,14 @@ impl Program {
         }
     }
 
+    /// Bytes of its memory that are there.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.expect("a running process has memory") * 1024
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.pid

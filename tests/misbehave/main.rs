@@ -14,6 +14,8 @@
 //!   --long-on METHOD N   answers this with a line of more than N bytes
 //!   --chat               says something before each answer, the first one included
 //!   --batch              answers in an array, with something said before the answer
+//!   --flood-on METHOD    says something without end in place of this answer
+//!   --deaf-after METHOD  answers this, and reads nothing after it
 //!   --shout              writes a mebibyte to stderr before each answer
 //!   --ignore-term        ignores SIGTERM
 //!   --ignore-end         goes on when its stdin ends
@@ -132,6 +134,15 @@ impl Orders {
         if self.on("--garbage-on", method) {
             return;
         }
+        if self.on("--flood-on", method) {
+            let said = json!({
+                "jsonrpc": "2.0", "method": "notifications/message",
+                "params": { "level": "info", "data": "flood ".repeat(1000) },
+            });
+            loop {
+                say(&said.to_string());
+            }
+        }
         if self.on("--strange-on", method) {
             say(&json!({ "jsonrpc": "2.0", "id": "nobody", "result": { "content": [] } }).to_string());
         }
@@ -152,6 +163,9 @@ impl Orders {
         say(&answer.to_string());
         if self.on("--twice-on", method) {
             say(&answer.to_string());
+        }
+        if self.on("--deaf-after", method) {
+            linger();
         }
     }
 

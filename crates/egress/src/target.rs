@@ -15,6 +15,10 @@ const ADDRESSES_KEPT: Duration = Duration::from_secs(30);
 /// After a resolver that did not answer, it is asked again after this long.
 const ASKED_AGAIN: Duration = Duration::from_secs(5);
 
+/// With a resolver that is down the last addresses are used for this long. After it they may be
+/// somebody else's.
+const STALE_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// The server behind one URL.
 #[derive(Debug)]
 pub struct Target {
@@ -35,6 +39,8 @@ pub struct Target {
 struct Addresses {
     peers: Arc<[HttpPeer]>,
     good_until: Instant,
+    /// When the resolver named them.
+    named: Instant,
 }
 
 /// The same URL for another user of it: addresses are asked for anew, and the budget is its own.
@@ -198,11 +204,11 @@ impl Target {
                 Ok(Ok(addresses)) => addresses.collect(),
                 // A resolver that is down must not take a working server with it.
                 failed => match self.remembered() {
-                    Some(stale) => {
-                        self.remember(Arc::clone(&stale.peers), ASKED_AGAIN);
+                    Some(stale) if stale.named.elapsed() < STALE_AFTER => {
+                        self.remember(Arc::clone(&stale.peers), ASKED_AGAIN, stale.named);
                         return Ok(stale.peers);
                     }
-                    None => {
+                    Some(_) | None => {
                         let why = match failed {
                             Ok(Err(error)) => error.to_string(),
                             Ok(Ok(_)) | Err(_) => format!("the resolver did not answer within {within:?}"),
@@ -216,16 +222,18 @@ impl Target {
             return Err(self.failed(Reason::Unresolved("the name exists but has none".into())));
         }
         let peers: Arc<[HttpPeer]> = found.into_iter().map(|address| self.peer(address)).collect();
-        self.remember(Arc::clone(&peers), ADDRESSES_KEPT);
+        self.remember(Arc::clone(&peers), ADDRESSES_KEPT, Instant::now());
         Ok(peers)
     }
 
     /// Puts the address that just answered first, for the next request.
     pub(crate) fn prefer(&self, peers: &[HttpPeer], answered: usize) {
-        if answered > 0 {
+        if answered > 0
+            && let Some(known) = self.remembered()
+        {
             let mut order = peers.to_vec();
             order.swap(0, answered);
-            self.remember(order.into(), ADDRESSES_KEPT);
+            self.remember(order.into(), ADDRESSES_KEPT, known.named);
         }
     }
 
@@ -252,7 +260,7 @@ impl Target {
             .clone()
     }
 
-    fn remember(&self, peers: Arc<[HttpPeer]>, kept: Duration) {
+    fn remember(&self, peers: Arc<[HttpPeer]>, kept: Duration, named: Instant) {
         let mut addresses = self
             .addresses
             .lock()
@@ -260,6 +268,7 @@ impl Target {
         *addresses = Some(Addresses {
             peers,
             good_until: Instant::now() + kept,
+            named,
         });
     }
 }
