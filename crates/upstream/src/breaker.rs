@@ -1,6 +1,7 @@
 //! Leaving an upstream alone that cannot be reached, so that its callers learn it at once.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use prometheus::IntGauge;
 use tokio::time::Instant;
@@ -10,6 +11,10 @@ use crate::error::{Error, Fault};
 
 /// Failures in a row after which an upstream is left alone.
 const BORNE: u32 = 5;
+
+/// One who tries an upstream and has heard nothing after this long no longer holds up the next: it is
+/// connected by then, and its call may take an hour.
+const TRIED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is known of one upstream's being there.
 pub(crate) struct Breaker {
@@ -29,8 +34,8 @@ struct State {
 struct Open {
     until: Instant,
     why: String,
-    /// Whether somebody is trying it now.
-    tried: bool,
+    /// Since when somebody has been trying it, if anybody is.
+    tried: Option<Instant>,
 }
 
 /// Leave to try the upstream. Whoever has it says what came of it; one who leaves without a word has
@@ -55,7 +60,8 @@ impl Breaker {
     /// Leave to try the upstream.
     ///
     /// # Errors
-    /// At once while it is left alone, but for one at a time when the pause is over.
+    /// At once while it is left alone, but for one at a time when the pause is over; who tries it for
+    /// long does not keep others from trying too.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<Pass, Error> {
         let mut state = self.locked();
         let failures = state.failures;
@@ -63,12 +69,13 @@ impl Breaker {
             return Ok(self.pass(false));
         };
         let left = open.until.saturating_duration_since(Instant::now());
-        if left.is_zero() && !open.tried {
-            open.tried = true;
+        let tried = open.tried.is_some_and(|since| since.elapsed() < TRIED_WITHIN);
+        if left.is_zero() && !tried {
+            open.tried = Some(Instant::now());
             return Ok(self.pass(true));
         }
         let why = &open.why;
-        let next = if open.tried {
+        let next = if tried {
             "is being tried again now".to_owned()
         } else {
             format!("is tried again in {} s", left.as_secs_f64().ceil())
@@ -110,7 +117,7 @@ impl Breaker {
         state.open = Some(Open {
             until,
             why,
-            tried: false,
+            tried: None,
         });
         self.gauge.set(1);
     }
@@ -165,7 +172,7 @@ impl Drop for Pass {
         if self.probe
             && let Some(open) = &mut self.breaker.locked().open
         {
-            open.tried = false;
+            open.tried = None;
         }
     }
 }
@@ -173,7 +180,6 @@ impl Drop for Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn breaker() -> Arc<Breaker> {
         let gauge = IntGauge::new("open", "open").unwrap();
@@ -253,6 +259,22 @@ mod tests {
 
         drop(breaker.admit().unwrap());
 
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_tries_for_long_does_not_hold_up_the_next() {
+        let breaker = breaker();
+        fail(&breaker, unreachable);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _long = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err());
+
+        tokio::time::advance(Duration::from_secs(5)).await;
+
+        let mut next = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err(), "one at a time");
+        next.learned(&Ok(()));
         assert!(breaker.admit().is_ok());
     }
 

@@ -135,7 +135,14 @@ impl Upstream {
     ) -> Result<Box<dyn MessageStream>, Error> {
         let mut pass = self.breaker.admit()?;
         let opened = self.transport.listen(session, Arc::clone(headers)).await;
-        pass.learned(&opened);
+        // A stream that fails says nothing of calls, and a session that is gone may have been looked up here.
+        let tells = match opened.as_ref().map_err(|error| &error.fault) {
+            Err(Fault::Status { .. } | Fault::SessionGone | Fault::NotOffered) => false,
+            Ok(_) | Err(_) => true,
+        };
+        if tells {
+            pass.learned(&opened);
+        }
         opened
     }
 

@@ -196,3 +196,23 @@ async fn listening_ends_where_a_lost_session_cannot_be_begun_anew() {
 
     assert_eq!(case.listening.next().await.unwrap_err().fault, Fault::SessionGone);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_at_streams_alone_is_called_as_ever() {
+    let mut case = listening().await;
+    case.server.is(Behaviour {
+        deaf: Some(Fault::Status {
+            status: 500,
+            retry_after: None,
+        }),
+        ..Behaviour::default()
+    });
+
+    for _ in 0..120 {
+        case.wait(Duration::from_secs(1)).await;
+        assert!(case.upstream.breaker.admit().is_ok());
+    }
+
+    assert!(case.server.count("listen") > 5);
+    assert!(call(&case.upstream, &case.session).await.is_ok());
+}
