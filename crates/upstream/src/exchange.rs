@@ -22,6 +22,8 @@ pub struct Exchange {
     headers: Arc<Headers>,
     /// Absent when the session was found lost before anything was sent.
     link: Option<Box<dyn Link>>,
+    /// The session that the link speaks in, which another call may have found lost since.
+    using: Option<Session>,
     pass: Pass,
     slot: Option<Slot>,
 }
@@ -35,14 +37,13 @@ impl Exchange {
     ) -> Result<Self, Error> {
         let mut pass = upstream.breaker.admit()?;
         let headers = Arc::new(headers);
-        let opened = match &conversation {
-            Conversation::Session(session) => {
-                let current = upstream.renewals.current(session, &headers);
-                upstream.link(&Conversation::Session(current), &headers).await
-            }
-            Conversation::Modern | Conversation::Greeting | Conversation::Shared => {
-                upstream.link(&conversation, &headers).await
-            }
+        let using = match &conversation {
+            Conversation::Session(session) => Some(upstream.renewals.current(session, &headers)),
+            Conversation::Modern | Conversation::Greeting | Conversation::Shared => None,
+        };
+        let opened = match using.clone() {
+            Some(current) => upstream.link(&Conversation::Session(current), &headers).await,
+            None => upstream.link(&conversation, &headers).await,
         };
         let link = match opened {
             Ok(link) => Some(link),
@@ -62,6 +63,7 @@ impl Exchange {
             conversation,
             headers,
             link,
+            using,
             pass,
             slot: None,
         })
@@ -135,7 +137,8 @@ impl Exchange {
     async fn send_in_session(&mut self, session: &Session, message: &Message) -> Result<Reply, Error> {
         let upstream = Arc::clone(&self.upstream);
         let headers = Arc::clone(&self.headers);
-        let mut using = upstream.renewals.current(session, &headers);
+        // Not the current one, if that is another by now: it is this one that the upstream may not know.
+        let mut using = self.using.take().unwrap_or_else(|| session.clone());
         upstream.renewals.enter(session, &using, &headers);
         let mut outcome = self.put(message).await;
         let mut begun = false;
@@ -152,6 +155,7 @@ impl Exchange {
             if begun && !renewal.forget_settings() && renewal.was_alone(&using) {
                 break;
             }
+            self.using = Some(using.clone());
             let renewed = Box::pin(renewal.renew(&upstream, session, &using, &headers)).await?;
             begun |= renewed.1;
             using = renewed.0;
@@ -165,6 +169,7 @@ impl Exchange {
                 Err(error) => Err(error),
             };
         }
+        self.using = Some(using);
         if begun && is_gone(&outcome) {
             // Its client would only begin one after the other.
             let what = "it forgets every session at once".into();

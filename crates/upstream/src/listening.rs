@@ -178,10 +178,12 @@ impl Ear {
                 if let Some(moment) = not_before {
                     tokio::time::sleep_until(*moment).await;
                 }
-                let using = match &self.renewal {
+                // One that was opened before stays until `keep_up`, which tells of the change, goes over.
+                let current = || match &self.renewal {
                     Some(renewal) => renewal.current(&self.session),
                     None => self.session.clone(),
                 };
+                let using = self.using.take().unwrap_or_else(current);
                 self.using = Some(using.clone());
                 match Box::pin(self.upstream.open_listening(&using, &self.headers)).await {
                     Ok(stream) => self.place = Place::Open(stream),

@@ -141,14 +141,19 @@ impl Renewals {
         }
     }
 
-    /// Its client ends it: it is never begun anew. Gives the session that stands behind it now.
+    /// Its client ends it: it is never begun anew. Gives the session that stands behind it now, even if
+    /// that was begun only half way.
     pub(crate) fn end(&self, session: &Session, headers: &Headers) -> Session {
         let Some(renewal) = self.of(session, headers) else {
             return session.clone();
         };
-        renewal.locked().ended = true;
+        let current = {
+            let mut state = renewal.locked();
+            state.ended = true;
+            state.current.as_ref().map(|current| current.session.clone())
+        };
         renewal.changed.notify_waiters();
-        renewal.current(session)
+        current.unwrap_or_else(|| session.clone())
     }
 
     fn find(&self, session: &Session, headers: &Headers) -> Option<Arc<Renewal>> {
@@ -215,7 +220,7 @@ impl Renewal {
             }
             self.pauses.wait(&upstream.name).await?;
             let begun = anew::begin(upstream, session, headers).await?;
-            self.keep(&begun, false);
+            self.locked().keep(&begun, false);
             match anew::make_ready(upstream, &begun, &settings, headers).await {
                 Err(error) if error.fault == Fault::SessionGone => {
                     let what = "it forgets every session at once".into();
@@ -224,17 +229,24 @@ impl Renewal {
                 outcome => outcome.map(|()| begun),
             }
         };
-        let begun = Box::pin(begun).await.inspect_err(|error: &Error| {
+        let outcome = Box::pin(begun).await;
+        let orphan = {
             let mut state = self.locked();
-            state.failures += 1;
-            state.last_failure = Some(error.clone());
-        })?;
-        if self.locked().ended {
-            // It was ended meanwhile, when there was nothing yet to end.
-            upstream.end_behind(&begun.session, headers).await;
+            match &outcome {
+                Ok(begun) => state.keep(begun, true),
+                Err(error) => {
+                    state.failures += 1;
+                    state.last_failure = Some(error.clone());
+                }
+            }
+            state.current.clone().filter(|_| state.ended)
+        };
+        if let Some(orphan) = orphan {
+            // It was ended meanwhile, when there may have been nothing yet to end.
+            upstream.end_behind(&orphan.session, headers).await;
             return Err(gone());
         }
-        self.keep(&begun, true);
+        let begun = outcome?;
         self.changed.notify_waiters();
         upstream.count_renewal();
         Ok((begun.session, true))
@@ -301,18 +313,20 @@ impl Renewal {
             .fetch_sub(before.saturating_sub(after), Ordering::Relaxed);
     }
 
-    fn keep(&self, begun: &Begun, ready: bool) {
-        self.locked().current = Some(Current {
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn keep(&mut self, begun: &Begun, ready: bool) {
+        self.current = Some(Current {
             session: begun.session.clone(),
             declared: begun.declared,
             since: Instant::now(),
             users: 0,
             ready,
         });
-    }
-
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

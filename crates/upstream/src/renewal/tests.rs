@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::scripted::{Behaviour, Scripted, begin, call, request, send};
+use crate::transport::Conversation;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -47,6 +48,21 @@ async fn it_is_begun_once_for_all_who_wait() {
     assert!(outcomes.iter().all(Result::is_ok));
     assert_eq!(server.count("initialize"), 2);
     assert_eq!(server.count("tools/call"), 10);
+}
+
+#[tokio::test]
+async fn one_who_was_about_to_call_when_it_was_lost_goes_over_to_the_session_that_another_began() {
+    let (server, upstream, session) = begun().await;
+    let open = || upstream.open(Conversation::Session(session.clone()), Headers::default());
+    let (mut first, mut second) = (open().await.unwrap(), open().await.unwrap());
+    server.restart();
+    let call = request("tools/call", r#"{"name":"x"}"#);
+
+    first.send(&call).await.unwrap();
+    second.send(&call).await.unwrap();
+
+    assert_eq!(server.count("initialize"), 2);
+    assert_eq!(server.count("tools/call s2"), 2);
 }
 
 #[tokio::test]
@@ -186,6 +202,42 @@ async fn one_that_is_ended_while_it_is_begun_anew_is_ended_too() {
     }
 
     upstream.end(&session, &Headers::default()).await;
+
+    assert_eq!(fault(running.await), Fault::SessionGone);
+    assert_eq!(server.log().last().unwrap(), "end s2");
+}
+
+#[tokio::test]
+async fn one_that_was_begun_half_way_is_ended_with_the_client_s() {
+    let (server, upstream, session) = begun().await;
+    server.restart();
+    let mut running = Box::pin(call(&upstream, &session));
+    while server.count("initialize") < 2 {
+        assert!(running.as_mut().now_or_never().is_none());
+    }
+    drop(running);
+
+    upstream.end(&session, &Headers::default()).await;
+
+    assert_eq!(server.log().last().unwrap(), "end s2");
+}
+
+#[tokio::test]
+async fn one_that_is_ended_while_it_is_begun_anew_in_vain_is_ended_too() {
+    let (server, upstream, session) = begun().await;
+    server.restart();
+    let mut running = Box::pin(call(&upstream, &session));
+    for _ in 0..2 {
+        assert!(running.as_mut().now_or_never().is_none());
+    }
+    upstream.end(&session, &Headers::default()).await;
+    while server.count("initialize") < 2 {
+        assert!(running.as_mut().now_or_never().is_none());
+    }
+    server.is(Behaviour {
+        fails: Some(Fault::Unreachable("it refuses connections".into())),
+        ..Behaviour::default()
+    });
 
     assert_eq!(fault(running.await), Fault::SessionGone);
     assert_eq!(server.log().last().unwrap(), "end s2");
