@@ -242,8 +242,13 @@ impl Wire {
         loop {
             let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
             let left = (used + idle).saturating_duration_since(Instant::now());
-            if left.is_zero() && self.pending.running() == 0 && !self.unclaimed.is_read() {
+            let in_use = self.pending.running() > 0 || self.unclaimed.is_read();
+            if left.is_zero() && !in_use {
                 return;
+            }
+            if in_use {
+                // From the end of a call on, which may have taken longer than this.
+                self.touch();
             }
             tokio::time::sleep(left.max(Duration::from_secs(1))).await;
         }
