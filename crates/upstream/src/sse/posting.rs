@@ -102,13 +102,23 @@ async fn refuse(
         Ok(Ok(body)) => body,
         Ok(Err(_)) | Err(_) => Bytes::new(),
     };
-    if status == 400 && speaks_of_session(&body) {
+    let said = match Body::parse(body.clone(), &server.bounds.limits) {
+        Ok(Body::One(said)) => Some(said),
+        Ok(Body::Batch(_)) | Err(_) => None,
+    };
+    // What answers this very request was said by whoever carried it out, so it must not be sent again.
+    let carried_out = said.as_ref().is_some_and(|said| {
+        said.id().is_some()
+            && said.id() == message.id()
+            && !matches!(said.error_code(), Some(-32000 | -32001))
+    });
+    if status == 400 && !carried_out && speaks_of_session(&body) {
         return Err(server.fails(Fault::SessionGone));
     }
     if (400..500).contains(&status)
         && !matches!(fault, Fault::Unauthorized(_))
         && let Some(id) = message.id()
-        && let Ok(Body::One(answer)) = Body::parse(body, &server.bounds.limits)
+        && let Some(answer) = said
         && answers(&answer, id)
     {
         connection.routing.take(answer.with_id(id));

@@ -445,6 +445,33 @@ async fn a_refused_post_fails_its_call_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_answers_the_call_is_its_answer_whatever_words_are_in_it() {
+    for (code, answered) in [(-32602, true), (-32001, false)] {
+        let mut peer = Peer::start().await;
+        let sse = peer.client(SMALL);
+        let (session, _stream) = session(&sse, &mut peer).await;
+        let mut link = open(&sse, Conversation::Session(session.clone())).await.unwrap();
+        let call = call();
+
+        let server = async {
+            let post = peer.post().await;
+            let id = &post.message["id"];
+            let error = format!(r#"{{"code":{code},"message":"no such session"}}"#);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+            post.respond(400, "application/json", &body).await;
+        };
+        let (outcome, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
+
+        match outcome {
+            Ok(reply) => assert!(answered && reply.refuses()),
+            Err(error) => assert!(!answered && error.fault == Fault::SessionGone, "{error}"),
+        }
+        assert_eq!(sse.keeps(&session), answered);
+        soon(sse.stop()).await;
+    }
+}
+
+#[tokio::test]
 async fn an_answer_in_the_response_to_the_post_is_taken_too() {
     for (kind, before, after) in [
         ("application/json", "", ""),
