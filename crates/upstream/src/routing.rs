@@ -7,7 +7,7 @@ use mcp::{Id, Kind, Message, Method};
 
 use crate::metrics::Metrics;
 use crate::pending::{Attribution, Delivery, Pending};
-use crate::unclaimed::Unclaimed;
+use crate::unclaimed::{Unclaimed, is_of_session};
 
 /// The readers of one wire: those of its calls, and those of what belongs to none.
 pub(crate) struct Routing {
@@ -53,17 +53,7 @@ impl Routing {
                 }
                 Vec::new()
             }
-            Kind::Notification if !self.is_shared() && is_of_the_session(&message) => self.leave(message),
-            Kind::Notification => match self.pending.deliver(message.clone(), self.attribution) {
-                Delivery::Delivered => Vec::new(),
-                // Progress of a call that has ended interests nobody.
-                Delivery::Unclaimed
-                    if !self.is_shared() && message.method() != Some(&Method::NotificationsProgress) =>
-                {
-                    self.leave(message)
-                }
-                Delivery::Unclaimed | Delivery::Overflowed => self.dropped(&message).into_iter().collect(),
-            },
+            Kind::Notification => self.notification(message),
             Kind::Request => self.question(message),
         }
     }
@@ -72,6 +62,18 @@ impl Routing {
     pub(crate) fn close(&self) {
         self.pending.close();
         self.unclaimed.close();
+    }
+
+    fn notification(&self, message: Message) -> Vec<Message> {
+        let of_a_call = self.is_shared() || message.subscription().is_some() || !is_of_session(&message);
+        if !of_a_call {
+            return self.leave(message);
+        }
+        match self.pending.deliver(message.clone(), self.attribution) {
+            Delivery::Delivered => Vec::new(),
+            Delivery::Unclaimed if !self.is_shared() && may_wait(&message) => self.leave(message),
+            Delivery::Unclaimed | Delivery::Overflowed => self.dropped(&message).into_iter().collect(),
+        }
     }
 
     fn question(&self, message: Message) -> Vec<Message> {
@@ -105,19 +107,10 @@ impl Routing {
     }
 }
 
-/// Whether a notification tells of the session as a whole rather than of a call.
-fn is_of_the_session(message: &Message) -> bool {
-    matches!(
-        message.method(),
-        Some(
-            Method::NotificationsToolsListChanged
-                | Method::NotificationsPromptsListChanged
-                | Method::NotificationsResourcesListChanged
-                | Method::NotificationsResourcesUpdated
-                | Method::NotificationsElicitationComplete
-                | Method::NotificationsTasksStatus
-        )
-    )
+/// Whether a notification that no running call claims says anything to who listens: progress and the
+/// rest of a call are only that call's.
+fn may_wait(message: &Message) -> bool {
+    message.subscription().is_none() && message.method() != Some(&Method::NotificationsProgress)
 }
 
 /// What a server hears to a question that nobody can be asked.
@@ -161,6 +154,7 @@ mod tests {
         for method in [
             "notifications/tools/list_changed",
             "notifications/resources/updated",
+            "notifications/tasks",
         ] {
             assert!(routing.take(notification(method)).is_empty());
             let heard = listener.next().now_or_never().flatten().expect("it is there");

@@ -94,19 +94,19 @@ impl Pipe {
     async fn pass_cancellation(&self, message: &Message) -> Result<(), Error> {
         // On a shared wire the id may be that of another client's request. There a client takes its
         // request back by leaving.
-        if self.wire.is_shared() {
+        if self.wire.routing.is_shared() {
             return Ok(());
         }
         // The child knows the request by our id. One that has ended needs no cancelling.
         let running = message
             .cancelled_request()
-            .and_then(|asked| self.wire.pending.id_of(&asked));
+            .and_then(|asked| self.wire.routing.pending.id_of(&asked));
         match running {
             Some(id) => {
                 let cancelled = message.with_cancelled_request(&Id::number(id));
                 self.wire.put(&cancelled).await?;
                 // Nothing more is said of it; whoever waits for its answer learns that here.
-                self.wire.pending.abandon(id);
+                self.wire.routing.pending.abandon(id);
                 Ok(())
             }
             None => Ok(()),
@@ -181,7 +181,7 @@ impl Hearing {
     pub(super) fn of(wire: &Wire) -> Self {
         Self {
             upstream: Arc::clone(&wire.upstream),
-            reader: wire.unclaimed.reader(),
+            reader: wire.routing.unclaimed.reader(),
         }
     }
 }

@@ -308,7 +308,7 @@ async fn a_question_that_nobody_hears_is_refused() {
     let wire = stdio.children.of_session(&session).unwrap();
     let mut heard = loop {
         // Read only once the refusal has gone out, or there would be somebody to ask.
-        if wire.unclaimed.is_waiting() {
+        if wire.routing.unclaimed.is_waiting() {
             break soon(stdio.listen(&session, Arc::default())).await.unwrap();
         }
         tokio::task::yield_now().await;

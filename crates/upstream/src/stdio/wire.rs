@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::frame::line::LineReader;
-use mcp::{Body, Id, Kind, Message, Method, Revision};
+use mcp::{Body, Kind, Message, Revision};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{OnceCell, mpsc};
@@ -18,8 +18,8 @@ use super::process::Process;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
 use crate::pause::Pauses;
-use crate::pending::{Attribution, Delivery, Pending, Ticket};
-use crate::unclaimed::{Unclaimed, is_of_session};
+use crate::pending::{Attribution, Ticket};
+use crate::routing::{Routing, refusal};
 
 /// Lines that may wait for a child that is slow to read.
 const QUEUE: usize = 64;
@@ -36,18 +36,16 @@ const DEAF: &str = "it closed its input";
 /// A running child.
 pub(super) struct Wire {
     pub(super) upstream: Arc<str>,
-    pub(super) pending: Pending,
+    /// To whom the child's messages belong.
+    pub(super) routing: Routing,
     /// What was agreed in a handshake of the gateway's own, once there was one.
     pub(super) agreed: OnceCell<Revision>,
     /// Cancelled once the child has written anything.
     pub(super) heard: CancellationToken,
-    /// What the child says to its one client outside of any call.
-    pub(super) unclaimed: Unclaimed,
     lines: mpsc::Sender<Line>,
     /// Requests taken back that the child has yet to hear of, for want of room among the lines. Each
     /// was one of those that run, so there are never more.
     taken_back: Mutex<Vec<u64>>,
-    attribution: Attribution,
     stop: CancellationToken,
     /// Whether the child closed its input: it takes no requests, but may finish its answers.
     deaf: AtomicBool,
@@ -92,13 +90,15 @@ impl Wire {
         let (lines, queue) = mpsc::channel(QUEUE);
         let wire = Arc::new(Self {
             upstream: Arc::clone(&setup.upstream),
-            pending: Pending::default(),
+            routing: Routing::new(
+                Arc::clone(&setup.upstream),
+                setup.attribution,
+                Arc::clone(&setup.metrics),
+            ),
             agreed: OnceCell::new(),
             heard: CancellationToken::new(),
-            unclaimed: Unclaimed::default(),
             lines,
             taken_back: Mutex::default(),
-            attribution: setup.attribution,
             stop: setup.stop.clone(),
             deaf: AtomicBool::new(false),
             in_session: AtomicBool::new(false),
@@ -115,7 +115,11 @@ impl Wire {
         if !self.is_alive() {
             return Err(self.ending());
         }
-        let (ticket, renamed) = self.pending.register(request).ok_or_else(|| self.ending())?;
+        let (ticket, renamed) = self
+            .routing
+            .pending
+            .register(request)
+            .ok_or_else(|| self.ending())?;
         // The child may be slow to read. A caller who leaves meanwhile drops the ticket.
         self.queue(&renamed, Some(ticket.id)).await?;
         Ok(ticket)
@@ -154,7 +158,7 @@ impl Wire {
     /// Takes a request back: the child is told if it knows of it. Never waits, as a caller who leaves
     /// cannot: where the queue has no room, the cancellation goes ahead of what waits in it.
     pub(super) fn give_up(&self, id: u64) {
-        if self.pending.take_back(id) {
+        if self.routing.pending.take_back(id) {
             let text = cancellation(id);
             if let Err(mpsc::error::TrySendError::Full(_)) = self.lines.try_send(Line { text, request: None })
             {
@@ -174,14 +178,6 @@ impl Wire {
     /// Whether it still takes requests.
     pub(super) fn is_alive(&self) -> bool {
         !self.stop.is_cancelled() && !self.deaf.load(Ordering::Relaxed) && self.ended.get().is_none()
-    }
-
-    /// Whether several clients speak over it.
-    pub(super) fn is_shared(&self) -> bool {
-        match self.attribution {
-            Attribution::OnlyIfAlone => true,
-            Attribution::Oldest => false,
-        }
     }
 
     /// Its handshake with its one client is done: if it crashes from now on, that is no failed start.
@@ -225,8 +221,7 @@ impl Wire {
         }
         // They learn it at once; ending the child may take its patience.
         let _ = self.ended.set(fault.clone());
-        self.pending.close();
-        self.unclaimed.close();
+        self.routing.close();
         let outcome = process.end().await;
         if by_itself {
             setup.metrics.crashes.with_label_values(&[&self.upstream]).inc();
@@ -242,7 +237,7 @@ impl Wire {
         loop {
             let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
             let left = (used + idle).saturating_duration_since(Instant::now());
-            let in_use = self.pending.running() > 0 || self.unclaimed.is_read();
+            let in_use = self.routing.pending.running() > 0 || self.routing.unclaimed.is_read();
             if left.is_zero() && !in_use {
                 return;
             }
@@ -259,7 +254,7 @@ impl Wire {
             return Fault::Exited("it has no input".into());
         };
         while let Some(line) = queue.recv().await {
-            if line.request.is_some_and(|id| !self.pending.begin(id)) {
+            if line.request.is_some_and(|id| !self.routing.pending.begin(id)) {
                 continue;
             }
             let mut written = stdin.write_all(&line.text).await;
@@ -285,11 +280,11 @@ impl Wire {
         let mut unread = Some(unread);
         while let Some(line) = unread {
             if let Some(id) = line.request {
-                self.pending.abandon(id);
+                self.routing.pending.abandon(id);
             }
             unread = queue.recv().await;
         }
-        self.pending.emptied().await;
+        self.routing.pending.emptied().await;
     }
 
     async fn read(&self, stdout: Option<ChildStdout>, setup: &Setup) -> Fault {
@@ -340,68 +335,15 @@ impl Wire {
         let mut garbled = 0;
         for message in messages {
             match message {
-                Ok(message) => self.take(message, setup).await,
+                Ok(message) => {
+                    for answer in self.routing.take(message) {
+                        let _ = self.put(&answer).await;
+                    }
+                }
                 Err(_) => garbled += 1,
             }
         }
         garbled
-    }
-
-    /// Takes one message of the child to whom it belongs.
-    async fn take(&self, message: Message, setup: &Setup) {
-        let metrics = &setup.metrics;
-        match message.kind() {
-            Kind::Result | Kind::Error => {
-                if self.pending.answer(&message) != Delivery::Delivered {
-                    metrics.foreign_answers.with_label_values(&[&self.upstream]).inc();
-                }
-            }
-            Kind::Notification => self.lose(self.take_notification(message), setup).await,
-            Kind::Request => {
-                let Some(id) = message.id().filter(|_| message.method() == Some(&Method::Ping)) else {
-                    let lost = self.take_question(message);
-                    return self.lose(lost, setup).await;
-                };
-                let _ = self.put(&Message::result_reply(id, "{}")).await;
-            }
-        }
-    }
-
-    /// Takes a notification to whom it belongs, and gives back what is lost for it.
-    fn take_notification(&self, message: Message) -> Vec<Message> {
-        let of_a_call = self.is_shared() || message.subscription().is_some() || !is_of_session(&message);
-        if !of_a_call {
-            return self.unclaimed.push(message);
-        }
-        match self.pending.deliver(message.clone(), self.attribution) {
-            Delivery::Delivered => Vec::new(),
-            Delivery::Unclaimed if !self.is_shared() && may_wait(&message) => self.unclaimed.push(message),
-            Delivery::Unclaimed | Delivery::Overflowed => vec![message],
-        }
-    }
-
-    /// Takes a question to whom it may be put, and gives back what nobody will be told.
-    fn take_question(&self, message: Message) -> Vec<Message> {
-        // Only a wire of one client's own may carry a question to that client.
-        if self.is_shared() {
-            return vec![message];
-        }
-        match self.pending.deliver(message.clone(), self.attribution) {
-            Delivery::Delivered => Vec::new(),
-            Delivery::Unclaimed if self.unclaimed.is_read() => self.unclaimed.push(message),
-            Delivery::Unclaimed | Delivery::Overflowed => vec![message],
-        }
-    }
-
-    /// What nobody is told is counted, and refused where it asks something.
-    async fn lose(&self, lost: Vec<Message>, setup: &Setup) {
-        for message in lost {
-            let dropped = &setup.metrics.dropped;
-            dropped.with_label_values(&[&self.upstream]).inc();
-            if let (Kind::Request, Some(id)) = (message.kind(), message.id()) {
-                let _ = self.put(&refusal(id)).await;
-            }
-        }
     }
 
     fn owed(&self) -> MutexGuard<'_, Vec<u64>> {
@@ -432,17 +374,6 @@ impl Drop for Started {
             wire.stop();
         }
     }
-}
-
-fn refusal(id: &Id) -> Message {
-    let code = mcp::code::METHOD_NOT_FOUND;
-    Message::error_reply(Some(id), code, "no client is there to answer this", None)
-}
-
-/// Whether a notification that no running call claims says anything to who listens: progress and the
-/// rest of a call are only that call's.
-fn may_wait(message: &Message) -> bool {
-    message.subscription().is_none() && message.method() != Some(&Method::NotificationsProgress)
 }
 
 fn cancellation(id: u64) -> Bytes {
