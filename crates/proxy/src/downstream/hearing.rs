@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use mcp::{Kind, Message, Method, code};
 use upstream::{Conversation, Error, Headers, Listening, Session, Upstream};
 
@@ -18,6 +20,9 @@ pub(crate) struct Hearing {
     session: Session,
     headers: Headers,
     upstream: Arc<Upstream>,
+    /// A refusal that is on its way. Kept here, since [`Hearing::next`] is given up in the middle of it
+    /// whenever its client is told something else, be it a sign of life.
+    refusing: Option<BoxFuture<'static, ()>>,
 }
 
 impl Hearing {
@@ -33,6 +38,7 @@ impl Hearing {
             session,
             headers,
             upstream: Arc::clone(upstream),
+            refusing: None,
         }
     }
 
@@ -42,6 +48,10 @@ impl Hearing {
     /// When nothing can come any more.
     pub(crate) async fn next(&mut self) -> Result<Message, Error> {
         loop {
+            if let Some(refusing) = &mut self.refusing {
+                refusing.await;
+                self.refusing = None;
+            }
             let message = self.listening.next().await?;
             match (message.kind(), message.method()) {
                 (Kind::Request, _) => match self.asking.pose(&message) {
@@ -49,7 +59,8 @@ impl Hearing {
                     None => {
                         let conversation = Conversation::Session(self.session.clone());
                         let (upstream, headers) = (Arc::clone(&self.upstream), self.headers.clone());
-                        refuse(&upstream, conversation, headers, &message).await;
+                        let refusal = refuse(upstream, conversation, headers, message);
+                        self.refusing = Some(refusal.boxed());
                     }
                 },
                 (Kind::Notification, Some(Method::NotificationsCancelled)) => {
@@ -64,7 +75,7 @@ impl Hearing {
 }
 
 /// A server that asks more than its client can have open hears so.
-async fn refuse(upstream: &Arc<Upstream>, conversation: Conversation, headers: Headers, question: &Message) {
+async fn refuse(upstream: Arc<Upstream>, conversation: Conversation, headers: Headers, question: Message) {
     let words = "too many questions wait for this client's answer";
     let refusal = Message::error_reply(question.id(), code::INTERNAL_ERROR, words, None);
     let sent = async {
