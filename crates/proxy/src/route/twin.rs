@@ -39,7 +39,8 @@ pub(super) fn find(routes: &Routes, host: Option<&str>, path: &str) -> Option<(A
 
 /// Where the client of an event stream at this path POSTs its messages.
 pub(crate) fn messages_of(path: &str, place: Place) -> String {
-    let path = path.strip_suffix('/').unwrap_or(path);
+    // All of them: what begins with two would be another host's.
+    let path = path.trim_end_matches('/');
     let base = match place {
         Place::Endpoint => path,
         Place::Stream | Place::Messages => path.rsplit_once('/').map_or("", |(base, _)| base),
@@ -116,6 +117,7 @@ mod tests {
             ("/mcp/docs/sse", Place::Stream, "/mcp/docs/messages"),
             ("/sse", Place::Stream, "/messages"),
             ("/", Place::Endpoint, "/messages"),
+            ("//", Place::Endpoint, "/messages"),
         ] {
             assert_eq!(messages_of(path, place), messages);
         }
