@@ -362,6 +362,22 @@ async fn an_id_that_is_in_use_is_refused_and_harms_nothing() {
 }
 
 #[tokio::test]
+async fn a_second_handshake_on_a_stream_is_refused_and_reaches_nobody() {
+    let server = Server::start(Mood::Sessionful("2025-06-18")).await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let mut client = open(&gateway, "/sse").await.initialized("2025-06-18").await;
+
+    let info = json!({ "name": "harness", "version": "1" });
+    let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info });
+    let again = json!({ "jsonrpc": "2.0", "id": 77, "method": "initialize", "params": params });
+    let refused = client.try_post(again.to_string()).await;
+
+    assert_eq!((refused.status, refused.code()), (400, -32600), "{refused:?}");
+    server.only("initialize");
+    client.ask("tools/list", json!({})).await;
+}
+
+#[tokio::test]
 async fn a_call_that_is_taken_back_reaches_the_server_so_and_nothing_more_is_said_of_it() {
     let server = waiting(Mood::Sessionful("2025-06-18"), &Gate::closed()).await;
     let gateway = Gateway::new().server("docs", &server).start().await;

@@ -123,10 +123,11 @@ impl Sse {
 
     /// The stream is over, and so is everything that hung on it: this transport resumes nothing.
     pub(super) async fn end(self) {
-        let begun = self.stream.session.begun();
+        let session = Arc::clone(&self.stream.session);
         // Running calls hear of it first, and let go of what the upstream's session carries.
         drop((self.stream, self.hearing));
-        if let Some(claims) = begun {
+        // Looked at only then: a handshake may have been done until now.
+        if let Some(claims) = session.begun() {
             self.ends
                 .upstream
                 .end(&claims.with_upstream(), &self.headers)
@@ -250,10 +251,19 @@ fn begin(
             if let Some(failure) = draining(current) {
                 return Err(Box::new((entry, failure)));
             }
-            match message.id().map(|id| session.run(id)).transpose() {
+            let begin = |id| match decision.handshake {
+                true => session.greet(id),
+                false => session.run(id),
+            };
+            match message.id().map(begin).transpose() {
                 Ok(running) => running,
                 Err(NotBegun::Duplicate) => {
                     let words = "a request with this id is running";
+                    let failure = Refusal::new(code::INVALID_REQUEST, words).into();
+                    return Err(Box::new((entry, failure)));
+                }
+                Err(NotBegun::Greeted) => {
+                    let words = "this stream has had its `initialize`; another session is another stream";
                     let failure = Refusal::new(code::INVALID_REQUEST, words).into();
                     return Err(Box::new((entry, failure)));
                 }

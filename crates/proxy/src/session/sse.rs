@@ -5,6 +5,7 @@
 //! must be of no use to whoever reads it there (`protocol.md` D-04).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub(crate) struct SseSession {
     outbox: mpsc::Sender<Bytes>,
     /// What its handshake agreed on, once there was one.
     begun: OnceLock<Arc<Claims>>,
+    /// Whether a handshake is under way.
+    greeting: AtomicBool,
     ready: CancellationToken,
     /// Told when the last running request has ended.
     idle: Notify,
@@ -51,6 +54,7 @@ pub(crate) struct Stream {
 pub(crate) struct Running {
     session: Arc<SseSession>,
     id: Id,
+    greets: bool,
     taken_back: CancellationToken,
 }
 
@@ -61,6 +65,8 @@ pub(crate) enum NotBegun {
     Duplicate,
     /// Too many are running.
     TooMany,
+    /// It is a handshake, and the session had one or has it now.
+    Greeted,
 }
 
 impl SseSessions {
@@ -72,6 +78,7 @@ impl SseSessions {
             principal,
             outbox: sender,
             begun: OnceLock::new(),
+            greeting: AtomicBool::new(false),
             ready: CancellationToken::new(),
             idle: Notify::new(),
             running: Mutex::default(),
@@ -144,8 +151,23 @@ impl SseSession {
         Ok(Running {
             session: Arc::clone(self),
             id: id.clone(),
+            greets: false,
             taken_back,
         })
+    }
+
+    /// Notes that a handshake runs. One that has failed may be followed by another.
+    pub(crate) fn greet(self: &Arc<Self>, id: &Id) -> Result<Running, NotBegun> {
+        let mut running = self.run(id)?;
+        if self.greeting.swap(true, Ordering::SeqCst) {
+            return Err(NotBegun::Greeted);
+        }
+        running.greets = true;
+        // Looked at only now: the one before may have ended, well, a moment ago.
+        match self.begun.get() {
+            Some(_) => Err(NotBegun::Greeted),
+            None => Ok(running),
+        }
     }
 
     /// Its client takes a request back: nothing more is said of it.
@@ -191,6 +213,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.greets {
+            self.session.greeting.store(false, Ordering::SeqCst);
+        }
         let mut running = self.session.locked();
         running.remove(&self.id);
         if running.is_empty() {
@@ -250,6 +275,31 @@ mod tests {
         let _running: Vec<_> = (0..RUNNING as u64).map(|id| run(id).unwrap()).collect();
 
         assert_eq!(run(RUNNING as u64).err(), Some(NotBegun::TooMany));
+    }
+
+    #[test]
+    fn a_session_has_one_handshake_and_another_only_if_it_failed() {
+        let sessions = Arc::new(SseSessions::default());
+        let session = Arc::clone(&open(&sessions).session);
+        let greet = |id| session.greet(&Id::number(id));
+
+        let failing = greet(1).unwrap();
+        assert_eq!(greet(2).err(), Some(NotBegun::Greeted), "one is under way");
+        drop(failing);
+        let greeted = greet(3).unwrap();
+        session.begin(Claims {
+            id: session.id().clone(),
+            expires: 0,
+            revision: "2024-11-05".into(),
+            principal: Vec::new(),
+            upstream: None,
+            greeting: None,
+        });
+        drop(greeted);
+
+        assert_eq!(greet(4).err(), Some(NotBegun::Greeted));
+        assert_eq!(greet(5).err(), Some(NotBegun::Greeted), "a refused one changes nothing");
+        assert!(session.locked().is_empty());
     }
 
     #[tokio::test]
