@@ -110,6 +110,23 @@ async fn what_the_url_of_the_stream_said_holds_for_its_messages() {
 }
 
 #[tokio::test]
+async fn a_parameter_of_the_clients_own_may_have_the_name_of_the_token() {
+    let server = Server::start(Mood::Sessionful("2025-06-18")).await;
+    let upstream = format!(
+        "{{ url: \"{}\", headers: {{ X-Shard: \"${{param:s}}\" }} }}",
+        server.url()
+    );
+    let gateway = Gateway::new().upstream("docs", upstream).start().await;
+
+    let client = open(&gateway, "/sse?s=eu").await;
+    let mut client = client.initialized("2025-06-18").await;
+    client.call("echo", json!({ "message": "hi" })).await;
+
+    let call = server.only("tools/call");
+    assert_eq!(call.headers.get("X-Shard"), Some("eu"), "{call:?}");
+}
+
+#[tokio::test]
 async fn progress_comes_in_order_and_before_the_answer_and_as_it_happens() {
     let gate = Gate::closed();
     let held = gate.clone();

@@ -26,7 +26,7 @@ use crate::downstream::sse;
 use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
 use crate::generation::{Bounds, Generation};
-use crate::route::{Found, Parameters, Place, Route, SessionRule};
+use crate::route::{Found, Parameters, Place, Route, SessionRule, split_token};
 use crate::trace::TraceId;
 
 /// A head must have arrived within this while descriptors are short: who has nothing to say must not
@@ -154,7 +154,7 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         preflight(&mut door, &headers).await?;
         return Ok(then(&door));
     }
-    let token = sse::token(&uri);
+    let token = uri.query().and_then(split_token).map(|(_, token, _)| token);
     if place == Place::Messages && (method != Method::POST || token.is_none()) {
         let entry = current.account.open_unrouted(began, source, Some(route));
         let failure = match method {

@@ -14,7 +14,7 @@ use crate::metrics::Meters;
 
 mod twin;
 
-pub(crate) use twin::{Place, messages_of};
+pub(crate) use twin::{Place, messages_of, split_token};
 
 /// Pairs of a query that are read; what follows them is as if it were not there. Routes and injected
 /// headers need a handful, and each pair costs far more memory than the bytes it came in.
@@ -263,8 +263,19 @@ impl Routes {
         let (route, mut pairs, place) = twin::find(self, host, path)?;
         let of_path = pairs.len();
         if let Some(query) = query {
-            let read = form_urlencoded::parse(query.as_bytes()).take(PAIRS);
-            pairs.extend(read.map(|(name, value)| (name.into_owned(), value.into_owned())));
+            // The token is ours: no route, header or session may take it for a parameter of the client's.
+            let (before, behind) = match place {
+                Place::Messages => {
+                    split_token(query).map_or((query, ""), |(before, _, behind)| (before, behind))
+                }
+                Place::Endpoint | Place::Stream => (query, ""),
+            };
+            let parts = [before, behind].into_iter();
+            let read = parts.flat_map(|part| form_urlencoded::parse(part.as_bytes()));
+            pairs.extend(
+                read.take(PAIRS)
+                    .map(|(name, value)| (name.into_owned(), value.into_owned())),
+            );
         }
         Some((route, Parameters { pairs, of_path }, place))
     }

@@ -87,7 +87,7 @@ fn address(public_url: Option<&str>, (uri, place): (&Uri, Place), token: &str) -
         .query()
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("s="))
+        .filter(|pair| !pair.is_empty())
         .map(|pair| format!("{pair}&"))
         .collect();
     format!("{prefix}{path}?{query}s={token}")
@@ -390,11 +390,6 @@ pub(crate) fn base_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(base, _)| base)
 }
 
-/// The token in the query of an address that we told.
-pub(crate) fn token(uri: &Uri) -> Option<&str> {
-    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("s="))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,9 +402,9 @@ mod tests {
             (None, "/sse", Place::Stream, "/messages?s=T"),
             (
                 None,
-                "/sse?server=docs&s=old",
+                "/sse?server=docs&s=own",
                 Place::Stream,
-                "/messages?server=docs&s=T",
+                "/messages?server=docs&s=own&s=T",
             ),
             (
                 Some("https://example.com"),
@@ -427,12 +422,5 @@ mod tests {
             let uri: Uri = uri.parse().unwrap();
             assert_eq!(address(public, (&uri, place), "T"), expected);
         }
-    }
-
-    #[test]
-    fn the_token_of_an_address_is_found() {
-        let uri: Uri = "/messages?server=docs&s=T".parse().unwrap();
-        assert_eq!(token(&uri), Some("T"));
-        assert_eq!(token(&"/messages?x=s=T".parse().unwrap()), None);
     }
 }

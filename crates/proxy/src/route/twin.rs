@@ -48,6 +48,17 @@ pub(crate) fn messages_of(path: &str, place: Place) -> String {
     format!("{base}/messages")
 }
 
+/// Splits the query of an address that we told at its token: what stands before it, the token, and what
+/// stands behind. Told last, so that an `s` of the stream's own URL stays what it is.
+pub(crate) fn split_token(query: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = match query.rsplit_once("&s=") {
+        Some(split) => split,
+        None => ("", query.strip_prefix("s=")?),
+    };
+    let (token, behind) = rest.split_once('&').unwrap_or((rest, ""));
+    Some((before, token, behind))
+}
+
 /// A path whose last segment is that of a twin, and what stands before it.
 fn split(path: &str) -> Option<(&str, Place)> {
     let last = segments(path).last()?;
@@ -107,6 +118,27 @@ mod tests {
         for path in ["/other/sse", "/mcp/docs/sse/sse", "//sse", "/mcp//sse"] {
             assert!(routes.find(Some("h"), path, None).is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn the_token_of_an_address_is_the_last_s_of_its_query_and_no_parameter() {
+        for (query, token) in [
+            ("s=T", Some(("", "T", ""))),
+            ("server=docs&s=T", Some(("server=docs", "T", ""))),
+            ("s=mine&s=T&added=1", Some(("s=mine", "T", "added=1"))),
+            ("x=s=T", None),
+            ("", None),
+        ] {
+            assert_eq!(split_token(query), token, "{query}");
+        }
+        let routes = routes(&[("/mcp", None)]);
+        let s = |path, query| {
+            let (_, parameters, _) = routes.find(Some("h"), path, Some(query)).unwrap();
+            parameters.get("s").map(str::to_owned)
+        };
+        assert_eq!(s("/mcp/messages", "s=T"), None);
+        assert_eq!(s("/mcp/messages", "s=mine&s=T").as_deref(), Some("mine"));
+        assert_eq!(s("/mcp", "s=mine").as_deref(), Some("mine"));
     }
 
     #[test]

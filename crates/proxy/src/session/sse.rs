@@ -298,7 +298,11 @@ mod tests {
         drop(greeted);
 
         assert_eq!(greet(4).err(), Some(NotBegun::Greeted));
-        assert_eq!(greet(5).err(), Some(NotBegun::Greeted), "a refused one changes nothing");
+        assert_eq!(
+            greet(5).err(),
+            Some(NotBegun::Greeted),
+            "a refused one changes nothing"
+        );
         assert!(session.locked().is_empty());
     }
 
