@@ -658,6 +658,34 @@ async fn the_door_can_be_closed() {
 }
 
 #[tokio::test]
+async fn who_only_looks_at_an_endpoint_gets_no_stream() {
+    let gateway = Gateway::new().demo().start().await;
+    let looks = |path, accept| {
+        let client = gateway.client(path).without("Content-Type").without("Accept");
+        match accept {
+            Some(accept) => client.with("Accept", accept),
+            None => client,
+        }
+    };
+    for accept in [
+        None,
+        Some("*/*"),
+        Some("text/html,application/xml;q=0.9,*/*;q=0.8"),
+    ] {
+        let answer = looks("/mcp/demo", accept).fetch("GET").await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (406, -32600),
+            "{accept:?}: {answer:?}"
+        );
+
+        // Nothing else is at this address, so nothing else can be meant.
+        let stream = looks("/mcp/demo/sse", accept).fetching("GET").await.begun().await;
+        assert!(stream.status == 200 && stream.is_stream(), "{accept:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_version_of_old_on_the_get_is_no_matter() {
     let gateway = Gateway::new().demo().start().await;
     let client = gateway.client("/mcp").with("MCP-Protocol-Version", "2025-06-18");

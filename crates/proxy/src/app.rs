@@ -245,6 +245,8 @@ async fn open_stream(
     } else {
         match named_session(current, &visit, &principal) {
             Ok(Some(session)) => return listen(current, &visit, door, entry, &session).await,
+            // Browsers, probes and crawlers take everything, and would each hold a session open.
+            Ok(None) if at.1 == Place::Endpoint && !visit.accepts.names_events => Failure::StreamUnasked,
             Ok(None) => {
                 entry.by_sse();
                 return sse::connect(current, &visit, at, door, entry).await;

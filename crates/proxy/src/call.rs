@@ -57,6 +57,8 @@ pub(crate) fn identify(_: &Visit) -> Principal {
 pub(crate) struct Accepts {
     pub(crate) json: bool,
     pub(crate) events: bool,
+    /// Whether events are asked for by name, and not only along with everything else.
+    pub(crate) names_events: bool,
 }
 
 impl Accepts {
@@ -65,6 +67,7 @@ impl Accepts {
         let mut accepts = Self {
             json: false,
             events: false,
+            names_events: false,
         };
         let mut said_nothing = true;
         for line in headers.get_all(http::header::ACCEPT) {
@@ -82,6 +85,7 @@ impl Accepts {
                     continue;
                 }
                 accepts.json |= matches!(kind.as_str(), "*/*" | "application/*" | "application/json");
+                accepts.names_events |= kind == "text/event-stream";
                 accepts.events |= matches!(kind.as_str(), "*/*" | "text/*" | "text/event-stream");
             }
         }
@@ -89,6 +93,7 @@ impl Accepts {
             Self {
                 json: true,
                 events: true,
+                names_events: false,
             }
         } else {
             accepts
@@ -129,22 +134,33 @@ mod tests {
 
     #[test]
     fn what_a_client_accepts_is_read_leniently() {
-        for (lines, json, events) in [
-            (&[][..], true, true),
-            (&["*/*"], true, true),
-            (&["application/json, text/event-stream"], true, true),
-            (&["application/json", "text/event-stream"], true, true),
-            (&["application/json"], true, false),
-            (&["Text/Event-Stream"], false, true),
-            (&["application/json;q=0.9, text/event-stream;q=0"], true, false),
-            (&["text/html"], false, false),
-            (&["application/*"], true, false),
+        for (lines, json, events, names_events) in [
+            (&[][..], true, true, false),
+            (&["*/*"], true, true, false),
+            (&["text/html, */*;q=0.8"], true, true, false),
+            (&["application/json, text/event-stream"], true, true, true),
+            (&["application/json", "text/event-stream"], true, true, true),
+            (&["application/json"], true, false, false),
+            (&["Text/Event-Stream"], false, true, true),
+            (
+                &["application/json;q=0.9, text/event-stream;q=0"],
+                true,
+                false,
+                false,
+            ),
+            (&["text/html"], false, false, false),
+            (&["application/*"], true, false, false),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
                 headers.append(http::header::ACCEPT, line.parse().unwrap());
             }
-            assert_eq!(Accepts::of(&headers), Accepts { json, events }, "{lines:?}");
+            let accepts = Accepts {
+                json,
+                events,
+                names_events,
+            };
+            assert_eq!(Accepts::of(&headers), accepts, "{lines:?}");
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     ContentType,
     /// The client takes neither JSON nor events.
     NotAcceptable,
+    /// A GET that may not mean a stream.
+    StreamUnasked,
     /// More is going on than `bounds.streams`, or the gateway is stopping.
     Busy(&'static str),
     /// The gateway is stopping, and the call did not finish in time.
@@ -110,6 +112,10 @@ impl Failure {
             Self::NotAcceptable => refused(
                 406,
                 "answers are `application/json` or `text/event-stream`; `Accept` takes neither".into(),
+            ),
+            Self::StreamUnasked => refused(
+                406,
+                "messages are POSTed here; a stream is opened by `Accept: text/event-stream`".into(),
             ),
             Self::Busy(why) => Verdict {
                 retry_after: Some(1),
@@ -340,6 +346,7 @@ mod tests {
             (Failure::BodyTooSlow, Legacy, 408, -32600),
             (Failure::ContentType, Legacy, 415, -32600),
             (Failure::NotAcceptable, Legacy, 406, -32600),
+            (Failure::StreamUnasked, Legacy, 406, -32600),
             (Failure::Busy("no"), Legacy, 503, -32600),
             (Failure::Stopping, Legacy, 503, -32603),
             (Failure::Refused(refusal()), Modern, 400, -32020),
