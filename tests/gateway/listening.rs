@@ -7,6 +7,7 @@ use std::{
 use harness::{
     Client, Exchange, Gate, Gateway, Mood, Program, Reply, Request, Running, Server, causeway, within,
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const SESSIONFUL: Mood = Mood::Sessionful("2025-06-18");
@@ -168,6 +169,49 @@ async fn the_end_of_the_session_ends_its_streams() {
     gateway.counted("causeway_held_streams{door=\"http\"} 1").await;
     let again = client.with("Accept", "text/event-stream").fetch("GET").await;
     assert_eq!(again.status, 404, "{again:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_gateway_ends_tells_newer_clients_when_to_return() {
+    let server = Server::of(Mood::Sessionful("2025-11-25"))
+        .on("GET", |_| Reply::silence())
+        .start()
+        .await;
+    let old = Server::of(SESSIONFUL)
+        .on("GET", |_| Reply::silence())
+        .start()
+        .await;
+    let gateway = Gateway::new()
+        .server("docs", &server)
+        .server("old", &old)
+        .start()
+        .await;
+    let newer = gateway.client("/mcp/docs").legacy("2025-11-25").await;
+    let mut ended = listen(&newer).await;
+    newer.fetch("DELETE").await;
+    assert!(
+        !told_when_to_return(&ended.rest().await),
+        "there is nothing to return to"
+    );
+
+    let newer = gateway.client("/mcp/docs").legacy("2025-11-25").await;
+    let older = gateway.client("/mcp/old").legacy("2025-06-18").await;
+    let (mut newer, mut older) = (listen(&newer).await, listen(&older).await);
+    gateway.program().signal(Signal::TERM);
+
+    assert!(told_when_to_return(&newer.rest().await));
+    assert!(
+        !told_when_to_return(&older.rest().await),
+        "it would take it for a message"
+    );
+}
+
+fn told_when_to_return(rest: &[u8]) -> bool {
+    let rest = String::from_utf8_lossy(rest);
+    let told = rest
+        .lines()
+        .find_map(|line| line.strip_prefix("retry: ")?.parse::<u64>().ok());
+    told.is_some_and(|milliseconds| (1_000..=10_000).contains(&milliseconds))
 }
 
 #[tokio::test]

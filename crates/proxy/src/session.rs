@@ -141,7 +141,12 @@ impl Sessions {
 
     /// A place among the streams that listen to a session; `None` when it has too many.
     pub(crate) fn listen(&self, session: &Claims) -> Option<Listener> {
-        self.kept.listeners.join(&session.id)
+        let listener = self.kept.listeners.join(&session.id)?;
+        // It may have been ended since it was recognized, before this stream was there to be told.
+        if self.kept.ended.contains(&session.id) {
+            listener.ended().cancel();
+        }
+        Some(listener)
     }
 
     /// For asking the client of a session.
@@ -207,6 +212,11 @@ impl Claims {
     /// What was agreed in its handshake.
     pub(crate) fn revision(&self) -> Revision {
         Revision::parse(&self.revision).unwrap_or(Revision::LATEST_LEGACY)
+    }
+
+    /// How long it has yet.
+    pub(crate) fn time_left(&self) -> Duration {
+        Duration::from_secs(self.expires.saturating_sub(seconds(SystemTime::now())))
     }
 
     /// The session with the upstream.

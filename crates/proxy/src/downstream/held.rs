@@ -3,6 +3,7 @@
 //! It lives in a small task of its own that owns the connection, since the engine's future around an
 //! exchange weighs several times what a silent stream needs (`docs/decisions/0005`).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ use crate::health::Health;
 
 /// Ending what hung on a stream is a courtesy to its upstream.
 const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Clients whose streams end together come back spread over this, in milliseconds: ten thousand of them a thousand a
+/// second, and none before a restart can be over.
+const RETURNS: RangeInclusive<u64> = 1_000..=10_000;
 
 /// A stream whose head is written, and what is told on it.
 pub(crate) struct Held {
@@ -71,8 +76,20 @@ impl Held {
             };
             match line {
                 Some(line) => door.line(line).await?,
-                None => return door.end_events().await,
+                None => break,
             }
+        }
+        if let Some(pause) = self.pause() {
+            door.retry(pause).await?;
+        }
+        door.end_events().await
+    }
+
+    /// How long the client of a stream that we end is to stay away, in milliseconds.
+    fn pause(&self) -> Option<u64> {
+        match &self.told {
+            Told::Listen(listen) if listen.may_be_told_when_to_return() => Some(fastrand::u64(RETURNS)),
+            Told::Listen(_) | Told::Sse(_) => None,
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use audit::Outcome;
 use bytes::Bytes;
-use mcp::Message;
+use mcp::{Message, Revision};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upstream::{Error, Headers, Session};
 
@@ -24,14 +25,17 @@ use crate::session::questions::Asker;
 
 /// A stream that listens to one session.
 pub(crate) struct Listen {
+    /// While this stream is the one that hears. The server's stream is let go of before the floor, and
+    /// the floor before the place, so that the next one never hears at the same time.
+    hearing: Option<(Hearing, Floor)>,
     listener: Listener,
     ended: CancellationToken,
-    /// While this stream is the one that hears. The server's stream is let go of before the floor.
-    hearing: Option<(Hearing, Floor)>,
     session: Session,
     headers: Headers,
     asker: Asker,
     ends: Ends,
+    /// When the session expires.
+    until: Instant,
 }
 
 /// Opens a stream for the session of a request. The head is written at once: clients give up on one
@@ -64,19 +68,30 @@ pub(crate) async fn listen(
             health: Arc::clone(&current.health),
             upstream: Arc::clone(&visit.upstream),
         },
+        until: Instant::now() + claims.time_left(),
     };
     let gauge = &current.account.metrics().held[HeldBy::Http as usize];
     Ok(Some(Held::listen(listen, gauge)))
 }
 
 impl Listen {
-    /// The next message as one line; none when the session, its upstream or the gateway ends.
+    /// Whether its client knows what to make of an event without data, which older ones break on
+    /// (2025-11-25 basic/transports, "Sending Messages to the Server"), and has a session to return to.
+    pub(super) fn may_be_told_when_to_return(&self) -> bool {
+        self.session.revision >= Revision::V2025_11_25
+            && !self.ended.is_cancelled()
+            && Instant::now() < self.until
+    }
+
+    /// The next message as one line; none when the session ends or expires, or its upstream or the
+    /// gateway ends.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         let ended = self.ended.clone();
         let over = self.ends.over();
         tokio::select! {
             biased;
             () = ended.cancelled() => None,
+            () = tokio::time::sleep_until(self.until) => None,
             () = over => None,
             heard = hear(&mut self.listener, &mut self.hearing, || {
                 Hearing::begin(&self.ends.upstream, self.session.clone(), self.headers.clone(), self.asker.listening())

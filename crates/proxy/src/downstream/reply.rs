@@ -156,6 +156,13 @@ impl<'a> Door<'a> {
         self.write(Bytes::from_static(sse::COMMENT), false).await
     }
 
+    /// Tells how many milliseconds to wait before the stream is opened again.
+    pub(crate) async fn retry(&mut self, milliseconds: u64) -> Result<(), Gone> {
+        let mut field = BytesMut::with_capacity(32);
+        sse::write_retry(&mut field, milliseconds);
+        self.write(field.freeze(), false).await
+    }
+
     /// Ends the stream of events.
     pub(crate) async fn end_events(&mut self) -> Result<(), Gone> {
         self.write(Bytes::new(), true).await

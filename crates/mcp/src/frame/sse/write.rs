@@ -27,6 +27,14 @@ pub fn write_event(out: &mut impl BufMut, name: Option<&str>, data: &[u8]) {
     out.put_slice(b"\n");
 }
 
+/// Writes how long a reader is to wait before it opens the stream again, in milliseconds. It stands alone, as no
+/// event: readers that take it for one find no data in it.
+pub fn write_retry(out: &mut impl BufMut, milliseconds: u64) {
+    out.put_slice(b"retry: ");
+    out.put_slice(milliseconds.to_string().as_bytes());
+    out.put_slice(b"\n\n");
+}
+
 /// Writes a comment, which readers ignore.
 pub fn write_comment(out: &mut impl BufMut, text: &str) {
     out.put_slice(b": ");
