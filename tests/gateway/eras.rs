@@ -316,3 +316,34 @@ async fn a_child_that_dies_of_the_question_is_started_again_and_greeted() {
         "hi"
     );
 }
+
+#[tokio::test]
+async fn an_old_session_with_a_server_that_became_modern_says_so_and_lets_modern_clients_in() {
+    let mut server = Server::start(Mood::Sessionful("2025-06-18")).await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let old = gateway.client("/mcp").legacy("2025-06-18").await;
+    old.call("echo", json!({ "message": "hi" })).await;
+    server.stop().await;
+    let words = "params._meta needs a valid io.modelcontextprotocol/protocolVersion";
+    let server = Server::of(Mood::Modern)
+        .on("tools/call", move |request| {
+            let meta = &request.params()["_meta"];
+            match meta.get("io.modelcontextprotocol/protocolVersion") {
+                Some(_) => Reply::result(request, &json!({ "content": [], "resultType": "complete" })),
+                None => Reply::json(400, &json!({
+                    "jsonrpc": "2.0", "id": request.json()["id"], "error": { "code": -32602, "message": words },
+                })),
+            }
+        })
+        .in_place_of(&server)
+        .start()
+        .await;
+
+    let told = old.ask("tools/call", json!({ "name": "echo" })).await;
+    let modern = gateway.client("/mcp").modern();
+    let answered = modern.ask("tools/call", json!({ "name": "echo" })).await;
+
+    assert!(told.complaint().contains("2026-07-28"), "{told:?}");
+    answered.result();
+    assert!(!server.asked("server/discover").is_empty());
+}

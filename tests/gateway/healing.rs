@@ -244,7 +244,7 @@ async fn an_upstream_that_is_not_there_is_left_alone_and_found_again() {
         assert!(tries < 20, "{said}");
     }
     assert!(tries > 5, "{tries}");
-    assert!(said.contains("docs") && !said.contains("127.0.0.1"), "{said}");
+    assert!(said.contains("docs") && !said.contains("127.0.0."), "{said}");
     let began = Instant::now();
     call(&client).await;
     assert!(

@@ -363,6 +363,36 @@ async fn a_legacy_client_takes_its_call_back_in_words() {
 }
 
 #[tokio::test]
+async fn a_call_that_ends_since_it_was_taken_back_is_nobodys_fault() {
+    let gate = Gate::closed();
+    let ends = gate.clone();
+    let server = Server::of(Mood::Sessionful("2025-06-18")).on("tools/call", move |request| {
+        // As servers do that are told of it: the stream ends without an answer.
+        Reply::stream().event(&progress(request, 1)).wait(&ends)
+    });
+    let server = server.start().await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+    let call = client.request(
+        "tools/call",
+        json!({ "name": "steps", "_meta": { "progressToken": 1 } }),
+    );
+    let mut exchange = client.send_message(&call).await.begun().await;
+    exchange.message().await;
+
+    client
+        .notify("notifications/cancelled", json!({ "requestId": call["id"] }))
+        .await;
+    gate.open();
+
+    assert_eq!(exchange.message().await, None, "nothing more is said of it");
+    let record = gateway
+        .record("the call", |record| record["method"] == "tools/call")
+        .await;
+    assert_eq!(record["outcome"], "cancelled", "{record}");
+}
+
+#[tokio::test]
 async fn a_child_is_told_in_words_that_its_modern_client_has_left() {
     let gateway = Gateway::new();
     let told = gateway.file("told", "");

@@ -22,6 +22,14 @@ use crate::{
     within,
 };
 
+/// Where servers listen. A port there is nobody else's while a server is stopped and another takes its place:
+/// connections that go out to loopback take theirs from 127.0.0.1.
+const HOME: &str = if cfg!(target_os = "linux") {
+    "127.0.0.2"
+} else {
+    "127.0.0.1"
+};
+
 /// A listening server that remembers every request. When it is dropped, it fails the test if it was sent something
 /// that no server should be sent.
 pub struct Server {
@@ -165,7 +173,7 @@ impl Builder {
 
     /// Listens.
     pub async fn start(self) -> Server {
-        let listener = TcpListener::bind(("127.0.0.1", self.port))
+        let listener = TcpListener::bind((HOME, self.port))
             .await
             .expect("a port on loopback is free");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -219,7 +227,7 @@ impl Server {
         format!("http://{}/mcp", self.address)
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Its address and port.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -17,6 +17,17 @@ pub struct Source {
     text: String,
 }
 
+/// Opens a file that has an end: anybody who reads a pipe may wait for ever.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is no regular file",
+    ))
+}
+
 impl Source {
     /// Reads a file; the name shown is the path as given.
     ///
@@ -24,7 +35,7 @@ impl Source {
     /// What the system said, or that the file is longer than 16 MiB or no text.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        File::open(path)?
+        open_regular(path)?
             .take(LONGEST as u64 + 1)
             .read_to_end(&mut bytes)?;
         Self::from_bytes(&path.display().to_string(), bytes)

@@ -141,6 +141,12 @@ impl Answer {
                 .cancel(&self.request, "it took longer than allowed")
                 .await;
         }
+        let next = next.map_err(|failure| match (failure, &self.exchange) {
+            (Failure::Upstream(error), Some(exchange)) => {
+                Failure::Upstream(exchange.excused(&self.request, error))
+            }
+            (failure, _) => failure,
+        });
         // Whatever the upstream says of a call shows that it works on it.
         self.deadline.heard = Instant::now();
         if next.is_ok() && self.request.method() == Some(&Method::SubscriptionsListen) {

@@ -6,6 +6,7 @@ use mcp::{Era, Kind, Message, Method};
 
 use crate::breaker::Pass;
 use crate::error::{Error, Fault};
+use crate::handshake::Legacy;
 use crate::registry::Upstream;
 use crate::slots::Slot;
 use crate::transport::{Conversation, Headers, Link, Reply, Session};
@@ -85,13 +86,27 @@ impl Exchange {
             self.slot = Some(slot);
         }
         let outcome = match self.conversation.clone() {
-            Conversation::Session(session) => self.send_in_session(&session, message).await,
+            Conversation::Session(session) => {
+                if message.method() == Some(&Method::NotificationsCancelled) {
+                    self.upstream.taken_back.note(&session, message);
+                }
+                let outcome = self.send_in_session(&session, message).await;
+                let outcome = self.judged(outcome, Era::Legacy).await;
+                outcome.map_err(|error| self.excused(message, error))
+            }
             Conversation::Greeting => {
                 let outcome = self.send_as_assumed(message).await;
                 self.learned(&outcome);
                 return self.upstream.judge_greeting(outcome);
             }
-            Conversation::Modern | Conversation::Shared => self.send_as_assumed(message).await,
+            Conversation::Modern => {
+                let outcome = self.send_as_assumed(message).await;
+                self.judged(outcome, Era::Modern).await
+            }
+            Conversation::Shared => {
+                let outcome = self.send_as_assumed(message).await;
+                self.judged(outcome, Era::Legacy).await
+            }
         };
         self.learned(&outcome);
         outcome
@@ -103,6 +118,20 @@ impl Exchange {
         self.upstream.note_silence();
         if let Some(link) = &mut self.link {
             link.cancel(request, reason).await;
+        }
+    }
+
+    /// The fault as it is, unless the request was taken back by its client: then a call that ends without
+    /// an answer ends as it should.
+    #[must_use]
+    pub fn excused(&self, request: &Message, error: Error) -> Error {
+        match (&error.fault, &self.conversation) {
+            (Fault::Broken(_), Conversation::Session(session))
+                if self.upstream.taken_back.was(session, request) =>
+            {
+                Fault::Cancelled.of(&self.upstream.name)
+            }
+            _ => error,
         }
     }
 
@@ -123,11 +152,22 @@ impl Exchange {
             self.link = Some(self.upstream.link(&self.conversation, &self.headers).await?);
             outcome = self.put(message).await;
         }
+        outcome
+    }
+
+    /// A refusal in words that a server of this era would not choose: it is asked anew what it speaks, and
+    /// a client of another era is told so.
+    async fn judged(&mut self, outcome: Result<Reply, Error>, spoken: Era) -> Result<Reply, Error> {
         if matches!(&outcome, Ok(Reply { doubtful: true, .. })) {
             self.upstream.forget_eras();
             let eras = self.upstream.learn(&self.headers).await?;
-            if !eras.may_speak(Era::Modern) {
-                return Err(self.upstream.does_not_speak(Era::Modern));
+            let speaks = match spoken {
+                Era::Modern => eras.modern.is_some(),
+                // That it was not asked yet is no longer a reason to hope: it has just refused.
+                Era::Legacy => matches!(eras.legacy, Legacy::Spoken(_)),
+            };
+            if !speaks {
+                return Err(self.upstream.does_not_speak(spoken));
             }
         }
         outcome

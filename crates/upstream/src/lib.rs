@@ -14,6 +14,7 @@ mod listening;
 pub mod transport;
 
 mod renewal;
+mod taken_back;
 mod breaker;
 mod slots;
 mod backoff;

@@ -16,6 +16,7 @@ use crate::listening::Listening;
 use crate::metrics::Metrics;
 use crate::renewal::Renewals;
 use crate::slots::Slots;
+use crate::taken_back::TakenBack;
 use crate::transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};
 
 /// One upstream of the configuration.
@@ -30,6 +31,7 @@ pub struct Upstream {
     up: IntGauge,
     removed: CancellationToken,
     pub(crate) renewals: Renewals,
+    pub(crate) taken_back: TakenBack,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) slots: Slots,
 }
@@ -70,6 +72,7 @@ impl Upstream {
         Self {
             breaker: Breaker::new(Arc::clone(&name), breaker_open),
             renewals: Renewals::default(),
+            taken_back: TakenBack::default(),
             slots: Slots::new(MAX_CONCURRENCY),
             name,
             timeouts,

@@ -1,6 +1,5 @@
 //! What a template may read at load: variables of the process and files beside it.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -29,7 +28,9 @@ impl Environment for ProcessEnvironment {
 
     fn file(&self, path: &Path) -> io::Result<String> {
         let mut text = String::new();
-        File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+        crate::source::open_regular(path)?
+            .take(LONGEST + 1)
+            .read_to_string(&mut text)?;
         if text.len() as u64 > LONGEST {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,

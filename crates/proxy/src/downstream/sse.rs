@@ -327,9 +327,10 @@ async fn answer(current: Arc<Generation>, session: Arc<SseSession>, call: Call, 
     let told = tell(current, &session, call);
     tokio::select! {
         biased;
-        () = told => {}
-        // What is dropped here tells the upstream, and its entry that it was cancelled.
+        // What is dropped here tells the upstream, and its entry that it was cancelled. It comes first: a
+        // server that ends a call because it was told to has not failed.
         () = running.unwanted() => {}
+        () = told => {}
         () = health.is_cut() => {
             let verdict = Failure::Stopping.verdict(Era::Legacy);
             session.tell(&verdict.message(id.as_ref())).await;

@@ -171,7 +171,10 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
         if of_session && about_session {
             return Err(server.fails(Fault::SessionGone));
         }
-        let doubtful = modern && status < 500 && !is_modern_refusal(&message);
+        let doubtful = match modern {
+            true => status < 500 && !is_modern_refusal(&message),
+            false => status == 400 && is_of_modern_alone(&message),
+        };
         // Only these say what the error says too; a 5xx would make clients drop their session, and
         // 429 speaks of the gateway's own rates.
         let status = if matches!(status, 400 | 404) { status } else { 200 };
@@ -210,6 +213,19 @@ fn is_modern_refusal(refusal: &Message) -> bool {
                 | code::UNSUPPORTED_VERSION
         )
     )
+}
+
+/// Whether only a server of 2026-07-28 would refuse so: for what a request of an earlier revision has not.
+fn is_of_modern_alone(refusal: &Message) -> bool {
+    match refusal.error_code() {
+        Some(code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION) => true,
+        Some(code::INVALID_PARAMS) => {
+            let error = refusal.error().unwrap_or_default();
+            let named = b"io.modelcontextprotocol/";
+            error.windows(named.len()).any(|word| word == named)
+        }
+        Some(_) | None => false,
+    }
 }
 
 /// A JSON body: one message, or an array of them from a 2025-03-26 server.
