@@ -84,10 +84,10 @@ impl HttpServerApp for App {
                 return None;
             }
             Ok(Then::Hold(held)) => {
-                let tracker = current.held.clone();
+                let (tracker, stalled) = (current.held.clone(), current.bounds.stalled);
                 // A stream of hours must not keep the configuration that it began with.
                 drop(current);
-                let held = tracker.track_future(held.run(http));
+                let held = tracker.track_future(held.run(http, stalled));
                 tokio::spawn(held);
                 return None;
             }

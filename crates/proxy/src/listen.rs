@@ -19,8 +19,10 @@ use tokio::sync::watch;
 use crate::app::{App, page, single};
 use crate::generation::Generation;
 
-/// Read at once from a connection. The engine's own default, 64 KiB, is paid by every idle stream.
-const READ_BUFFER: usize = 4 * 1024;
+/// Reads go straight to who wants the bytes: heads and bodies are read into buffers of their own, each at least
+/// as large as one here would be, so that one here would only be paid for, by every idle connection. The
+/// engine's default is 64 KiB.
+const READ_BUFFER: usize = 0;
 
 /// Pages for whoever asks: a kubelet knows us by an address that no file names.
 const HEALTH: [&str; 4] = ["/health", "/healthz", "/ready", "/readyz"];

@@ -7,12 +7,12 @@
 //! stream.
 
 pub(crate) mod token;
+mod opened;
 pub(crate) mod sse;
 mod ended;
 pub(crate) mod listeners;
 pub(crate) mod questions;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,17 +31,15 @@ pub(crate) use token::Claims;
 
 use ended::Ended;
 use listeners::{Listener, Listeners};
+use opened::{Opened, Remembered};
 use questions::{Asker, Questions};
 use sse::SseSessions;
-
-/// Tokens remembered as opened; beyond it all are forgotten and opened anew as they come.
-const OPENED: usize = 16_384;
 
 /// Begins, recognizes and ends sessions.
 pub struct Sessions {
     keys: KeyRing,
     lifetime: Duration,
-    opened: Mutex<HashMap<Box<str>, Opened>>,
+    opened: Mutex<Remembered>,
     kept: Arc<Kept>,
 }
 
@@ -52,13 +50,6 @@ struct Kept {
     listeners: Arc<Listeners>,
     questions: Arc<Questions>,
     sse: Arc<SseSessions>,
-}
-
-/// A token that was opened before, and what it was opened for. Clients send the same one with every
-/// request, and opening it again would cost more than the rest of finding their session.
-struct Opened {
-    binding: Vec<u8>,
-    claims: Arc<Claims>,
 }
 
 impl Sessions {
@@ -180,23 +171,16 @@ impl Sessions {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
         };
-        if let Some(known) = opened().get(text)
-            && known.binding == binding
-        {
-            return Some(Arc::clone(&known.claims));
+        if let Some(known) = opened().get(text, binding) {
+            return Some(known);
         }
         let claims = Arc::new(token::open(&self.keys, binding, text)?);
-        let mut opened = opened();
-        if opened.len() >= OPENED {
-            opened.clear();
-        }
-        opened.insert(
-            text.into(),
-            Opened {
-                binding: binding.to_vec(),
-                claims: Arc::clone(&claims),
-            },
-        );
+        let binding = binding.to_vec();
+        let known = Opened {
+            binding,
+            claims: Arc::clone(&claims),
+        };
+        opened().keep(text.into(), known);
         Some(claims)
     }
 

@@ -87,6 +87,12 @@ enum Spelling {
     Stdio,
 }
 
+/// When a session's process that nobody speaks to ends, if the file does not say.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// The least that it may say.
+const SHORTEST_IDLE: Duration = Duration::from_secs(10);
+
 const SPELLINGS: [(&str, Spelling); 9] = [
     ("auto", Spelling::Auto),
     ("http", Spelling::Http),
@@ -134,6 +140,7 @@ pub fn check(
         fields.optional("env"),
         fields.optional("envFile"),
         fields.optional("cwd"),
+        fields.optional("idle"),
     ];
     let reach = match (url.is_written(), command.is_written()) {
         (true, true) => {
@@ -316,7 +323,7 @@ fn without_password(url: &Located<String>, field: &Field<'_>) -> bool {
 
 fn check_command(
     command: &Field<'_>,
-    [arguments, variables, file, directory]: &[Field<'_>; 4],
+    [arguments, variables, file, directory, idle]: &[Field<'_>; 5],
     environment: &dyn Environment,
     this_executable: &Path,
 ) -> Option<Command> {
@@ -340,11 +347,19 @@ fn check_command(
     let directory = directory
         .resolved_text(environment)
         .map(|directory| PathBuf::from(directory.value));
+    let after = idle.duration().map_or(IDLE, Located::into_value);
+    if after < SHORTEST_IDLE {
+        idle.report(
+            "a session's process would end while its client still thinks",
+            Some("10s at the least; its default is 15m"),
+        );
+    }
     Some(Command {
         program,
         arguments,
         environment: pairs,
         directory,
+        idle: after,
     })
 }
 

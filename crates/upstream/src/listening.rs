@@ -65,14 +65,14 @@ enum Place {
 }
 
 impl Listening {
-    pub(crate) fn new(upstream: Arc<Upstream>, session: Session, headers: Headers) -> Self {
+    pub(crate) fn new(upstream: Arc<Upstream>, session: Session, headers: Arc<Headers>) -> Self {
         Self {
             ear: Some(Box::new(Ear {
                 renewal: None,
                 upstream,
                 session,
                 using: None,
-                headers: Arc::new(headers),
+                headers,
                 place: Place::Closed(None),
                 queued: VecDeque::new(),
                 backoff: Backoff::default(),
@@ -99,6 +99,16 @@ impl Listening {
         self.hearing = None;
         self.ear = Some(ear);
         heard
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        if let Some(renewal) = &self.renewal {
+            self.upstream
+                .renewals
+                .let_go(&self.session, &self.headers, renewal);
+        }
     }
 }
 

@@ -75,6 +75,11 @@ impl Pauses {
         }
     }
 
+    /// Whether none has crashed since all was well.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.locked().crashes == 0
+    }
+
     fn pending(&self) -> Option<(Instant, u32)> {
         let state = self.locked();
         let until = state.not_before.filter(|then| *then > Instant::now())?;

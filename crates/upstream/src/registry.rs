@@ -127,7 +127,7 @@ impl Upstream {
     }
 
     /// Opens what it says in a session outside of any call.
-    pub fn listen(self: &Arc<Self>, session: Session, headers: Headers) -> Listening {
+    pub fn listen(self: &Arc<Self>, session: Session, headers: Arc<Headers>) -> Listening {
         Listening::new(Arc::clone(self), session, headers)
     }
 

@@ -124,6 +124,19 @@ impl Renewals {
         }
     }
 
+    /// Whoever held this one has done with it: what is known of nothing is not kept, or every session that
+    /// was ever listened to would be.
+    pub(crate) fn let_go(&self, session: &Session, headers: &Headers, renewal: &Arc<Renewal>) {
+        let Some(key) = self.key(session, headers) else {
+            return;
+        };
+        let mut known = self.locked();
+        // Theirs and ours: nobody else has it, and while we hold the lock nobody gets it.
+        if Arc::strong_count(renewal) == 2 && renewal.knows_nothing() {
+            known.remove(&key);
+        }
+    }
+
     /// A message of this session was carried out.
     pub(crate) fn note(&self, session: &Session, headers: &Headers, message: &Message) {
         if settings::concerns(message)
@@ -154,6 +167,11 @@ impl Renewals {
         };
         renewal.changed.notify_waiters();
         current.unwrap_or_else(|| session.clone())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.locked().len()
     }
 
     fn find(&self, session: &Session, headers: &Headers) -> Option<Arc<Renewal>> {
@@ -269,6 +287,18 @@ impl Renewal {
     /// The resources that it has subscribed to, as `params` of `resources/subscribe`.
     pub(crate) fn subscriptions(&self) -> Vec<Box<str>> {
         self.locked().settings.subscriptions().map(Into::into).collect()
+    }
+
+    fn knows_nothing(&self) -> bool {
+        let state = self.locked();
+        let State {
+            current,
+            settings,
+            ended,
+            failures,
+            last_failure: _,
+        } = &*state;
+        current.is_none() && settings.bytes() == 0 && !ended && *failures == 0 && self.pauses.is_clear()
     }
 
     /// Whether its client has ended it.

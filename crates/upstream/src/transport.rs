@@ -18,6 +18,21 @@ pub struct Headers {
     pub passed: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl Headers {
+    /// The same, to be kept: a header of a client is a piece of all that was read with it, 4 KiB or more,
+    /// and would keep it in memory.
+    pub fn into_kept(mut self) -> Arc<Self> {
+        for (_, value) in self.injected.iter_mut().chain(&mut self.passed) {
+            let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
+        self.injected.shrink_to_fit();
+        self.passed.shrink_to_fit();
+        Arc::new(self)
+    }
+}
+
 /// What a message belongs to, which decides what may be shared to carry it.
 #[derive(Debug, Clone)]
 pub enum Conversation {

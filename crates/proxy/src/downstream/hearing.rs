@@ -18,7 +18,7 @@ pub(crate) struct Hearing {
     listening: Listening,
     asking: Asking,
     session: Session,
-    headers: Headers,
+    headers: Arc<Headers>,
     upstream: Arc<Upstream>,
     /// A refusal that is on its way. Kept here, since [`Hearing::next`] is given up in the middle of it
     /// whenever its client is told something else, be it a sign of life.
@@ -29,11 +29,11 @@ impl Hearing {
     pub(crate) fn begin(
         upstream: &Arc<Upstream>,
         session: Session,
-        headers: Headers,
+        headers: Arc<Headers>,
         asking: Asking,
     ) -> Self {
         Self {
-            listening: upstream.listen(session.clone(), headers.clone()),
+            listening: upstream.listen(session.clone(), Arc::clone(&headers)),
             asking,
             session,
             headers,
@@ -58,7 +58,7 @@ impl Hearing {
                     Some(posed) => return Ok(posed),
                     None => {
                         let conversation = Conversation::Session(self.session.clone());
-                        let (upstream, headers) = (Arc::clone(&self.upstream), self.headers.clone());
+                        let (upstream, headers) = (Arc::clone(&self.upstream), Arc::clone(&self.headers));
                         let refusal = refuse(upstream, conversation, headers, message);
                         self.refusing = Some(refusal.boxed());
                     }
@@ -75,11 +75,16 @@ impl Hearing {
 }
 
 /// A server that asks more than its client can have open hears so.
-async fn refuse(upstream: Arc<Upstream>, conversation: Conversation, headers: Headers, question: Message) {
+async fn refuse(
+    upstream: Arc<Upstream>,
+    conversation: Conversation,
+    headers: Arc<Headers>,
+    question: Message,
+) {
     let words = "too many questions wait for this client's answer";
     let refusal = Message::error_reply(question.id(), code::INTERNAL_ERROR, words, None);
     let sent = async {
-        let mut exchange = upstream.open(conversation, headers).await?;
+        let mut exchange = upstream.open(conversation, Headers::clone(&headers)).await?;
         exchange.send(&refusal).await.map(drop)
     };
     let _ = tokio::time::timeout(REFUSED_WITHIN, sent).await;

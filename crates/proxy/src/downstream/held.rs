@@ -3,6 +3,8 @@
 //! It lives in a small task of its own that owns the connection, since the engine's future around an
 //! exchange weighs several times what a silent stream needs (`docs/decisions/0005`).
 
+mod connection;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,10 @@ use pingora::protocols::http::ServerSession;
 use prometheus::IntGauge;
 use upstream::Upstream;
 
+use connection::Connection;
+
 use super::listen::Listen;
-use super::reply::{Door, Gone};
+use super::reply::Gone;
 use super::sse::Sse;
 use super::telling::HEARTBEAT;
 use crate::health::Health;
@@ -53,36 +57,35 @@ impl Held {
         }
     }
 
-    /// Tells until there is nothing more to tell, or nobody to tell it to.
-    pub(crate) async fn run(mut self, mut http: ServerSession) {
-        let mut door = Door::resume(&mut http);
-        let _ = self.tell(&mut door).await;
-        drop(http);
+    /// Tells until there is nothing more to tell, or nobody to tell it to. A client must take each piece
+    /// within `stalled`.
+    pub(crate) async fn run(mut self, http: ServerSession, stalled: Duration) {
+        let _ = self.tell(Connection::of(http, stalled)).await;
         if let Told::Sse(sse) = self.told {
-            let _ = tokio::time::timeout(END_WITHIN, sse.end()).await;
+            let _ = tokio::time::timeout(END_WITHIN, Box::pin(sse.end())).await;
         }
     }
 
-    async fn tell(&mut self, door: &mut Door<'_>) -> Result<(), Gone> {
+    async fn tell(&mut self, mut connection: Connection) -> Result<(), Gone> {
         loop {
             let line = tokio::select! {
                 biased;
                 line = self.next() => line,
-                () = door.gone() => return Err(Gone),
+                () = connection.gone() => return Err(Gone),
                 () = tokio::time::sleep(HEARTBEAT) => {
-                    door.heartbeat().await?;
+                    connection.heartbeat().await?;
                     continue;
                 }
             };
             match line {
-                Some(line) => door.line(line).await?,
+                Some(line) => connection.line(line).await?,
                 None => break,
             }
         }
         if let Some(pause) = self.pause() {
-            door.retry(pause).await?;
+            connection.retry(pause).await?;
         }
-        door.end_events().await
+        connection.end().await
     }
 
     /// How long the client of a stream that we end is to stay away, in milliseconds.

@@ -31,7 +31,7 @@ pub(crate) struct Listen {
     listener: Listener,
     ended: CancellationToken,
     session: Session,
-    headers: Headers,
+    headers: Arc<Headers>,
     asker: Asker,
     ends: Ends,
     /// When the session expires.
@@ -62,7 +62,7 @@ pub(crate) async fn listen(
         listener,
         hearing: None,
         session: claims.with_upstream(),
-        headers,
+        headers: headers.into_kept(),
         asker: current.sessions.asker(claims),
         ends: Ends {
             health: Arc::clone(&current.health),
@@ -94,7 +94,7 @@ impl Listen {
             () = tokio::time::sleep_until(self.until) => None,
             () = over => None,
             heard = hear(&mut self.listener, &mut self.hearing, || {
-                Hearing::begin(&self.ends.upstream, self.session.clone(), self.headers.clone(), self.asker.listening())
+                Hearing::begin(&self.ends.upstream, self.session.clone(), Arc::clone(&self.headers), self.asker.listening())
             }) => heard.ok().map(|message| message.one_line()),
         }
     }

@@ -17,7 +17,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static("Mcp-Session-Id, WWW-Authe
 
 /// Written at once. The engine's deadline is for one write, so that a client which is slow but steady
 /// is not taken for one that stopped reading.
-const SLICE: usize = 256 * 1024;
+pub(crate) const SLICE: usize = 256 * 1024;
 
 /// The client's end of an exchange, while it is answered.
 pub(crate) struct Door<'a> {

@@ -38,7 +38,7 @@ pub(crate) struct Sse {
     /// The server can say nothing outside of calls any more: its session is lost for good.
     deaf: bool,
     asker: crate::session::questions::Asker,
-    headers: Headers,
+    headers: Arc<Headers>,
     ends: Ends,
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn connect(
         stream,
         hearing: None,
         deaf: false,
-        headers,
+        headers: headers.into_kept(),
         ends: Ends {
             health: Arc::clone(&current.health),
             upstream: Arc::clone(&visit.upstream),
@@ -110,7 +110,7 @@ impl Sse {
                 biased;
                 line = self.stream.outbox.recv() => return line,
                 heard = hear(&session, &mut self.hearing, |with| {
-                    Hearing::begin(&ends.upstream, with, self.headers.clone(), self.asker.asking())
+                    Hearing::begin(&ends.upstream, with, Arc::clone(&self.headers), self.asker.asking())
                 }), if !deaf => match heard {
                     Ok(message) => return Some(message.one_line()),
                     Err(_) => self.deaf = true,

@@ -17,7 +17,7 @@ async fn listening() -> Case {
     let server = Scripted::default();
     let upstream = server.upstream();
     let session = begin(&upstream).await;
-    let listening = upstream.listen(session.clone(), Headers::default());
+    let listening = upstream.listen(session.clone(), Arc::default());
     Case {
         server,
         upstream,
@@ -189,7 +189,7 @@ async fn listening_ends_where_a_lost_session_cannot_be_begun_anew() {
         greeting: None,
         ..case.session.clone()
     };
-    case.listening = case.upstream.listen(mute, Headers::default());
+    case.listening = case.upstream.listen(mute, Arc::default());
     case.wait(Duration::from_secs(1)).await;
 
     case.server.restart();
@@ -215,4 +215,37 @@ async fn a_server_that_fails_at_streams_alone_is_called_as_ever() {
 
     assert!(case.server.count("listen") > 5);
     assert!(call(&case.upstream, &case.session).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_which_nothing_is_known_is_forgotten_by_the_last_who_listens() {
+    let mut case = listening().await;
+    let mut other = case.upstream.listen(case.session.clone(), Arc::default());
+    case.wait(Duration::from_secs(1)).await;
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), other.next())
+            .await
+            .is_err()
+    );
+    assert_eq!(case.upstream.renewals.count(), 1);
+
+    drop(other);
+    assert_eq!(case.upstream.renewals.count(), 1);
+    drop(case.listening);
+    assert_eq!(case.upstream.renewals.count(), 0);
+
+    case.server.restart();
+    assert!(call(&case.upstream, &case.session).await.is_ok());
+    let mut listening = case.upstream.listen(case.session.clone(), Arc::default());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), listening.next())
+            .await
+            .is_err()
+    );
+    drop(listening);
+    assert_eq!(
+        case.upstream.renewals.count(),
+        1,
+        "what stands behind it is remembered"
+    );
 }

@@ -26,9 +26,6 @@ use crate::transport::{Discovery, Session};
 /// A handshake of ours, a download by `npx` or `uvx` included.
 const GREET_WITHIN: Duration = Duration::from_secs(120);
 
-/// A session's child that nobody speaks to ends after this long: clients rarely say goodbye.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-
 pub(super) struct Children {
     pub(super) name: Arc<str>,
     command: Command,
@@ -90,7 +87,8 @@ impl Children {
             );
             return Err(Fault::Full(bound).of(&self.name));
         };
-        self.start(Attribution::Oldest, Some(IDLE), Some(seat)).await
+        self.start(Attribution::Oldest, Some(self.command.idle), Some(seat))
+            .await
     }
 
     /// The child that shares the gateway's own legacy session, its handshake done.

@@ -32,6 +32,7 @@ fn stdio(script: &str, children: usize) -> Stdio {
         arguments: vec!["-c".into(), script.into()],
         environment: Vec::new(),
         directory: None,
+        idle: Duration::from_secs(900),
     };
     let bounds = Bounds {
         line: 1 << 20,
