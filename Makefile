@@ -13,6 +13,8 @@ CARGO_FUZZ := 0.13.2
 NIGHTLY ?= nightly
 # How long `make fuzz` stays with each target.
 FUZZ_SECONDS ?= 60
+# How long `make soak` goes on. The graph in docs/ is of an hour.
+SOAK_MINUTES ?= 60
 # What `make run` serves, and what else `make bench` is told, as in `make bench ARGS="--calls 20000 --profile"`.
 CONFIG ?= gateway.yaml
 ARGS ?=
@@ -69,6 +71,13 @@ bench: ## measure the gateway beside nginx and a direct call, in one run
 	@cargo build --locked --release --package causeway --package causeway-bench
 	@$(TARGET)/release/micro
 	@$(TARGET)/release/end_to_end $(ARGS)
+
+.PHONY: soak
+soak: ## for SOAK_MINUTES do what leaves something behind, and show that nothing is (docs/soak.svg)
+	@scripts/need.sh cargo cc make cmake certificates
+	$(call say,building with full optimization: some minutes the first time)
+	@cargo build --locked --release --package causeway --package causeway-bench
+	@$(TARGET)/release/soak --minutes $(SOAK_MINUTES) --graph docs/soak.svg
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ) ## feed the parsers nonsense, FUZZ_SECONDS each (needs the nightly compiler)

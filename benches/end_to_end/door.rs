@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::program::Program;
-use crate::{Outcome, nginx, startup};
+use causeway_bench::{Outcome, Program};
+
+use crate::upstream::PATH;
+use crate::{nginx, startup};
 
 pub(crate) struct Door {
     pub(crate) name: &'static str,
@@ -19,7 +21,7 @@ impl Door {
         Self {
             name: "direct",
             address: upstream,
-            path: "/mcp",
+            path: PATH,
             program: None,
         }
     }
@@ -28,25 +30,25 @@ impl Door {
         name: &'static str,
         scratch: &Path,
         upstream: SocketAddr,
-        workers: usize,
-        logging: bool,
+        setup: nginx::Setup,
     ) -> Outcome<Self> {
-        let (address, program) = nginx::start(
-            &scratch.join(name.replace([',', ' '], "-")),
-            upstream,
-            workers,
-            logging,
-        )?;
+        let directory = scratch.join(name.replace([',', ' '], "-"));
+        let (address, program) = nginx::start(&directory, upstream, setup)?;
         Ok(Self {
             name,
             address,
-            path: "/mcp",
+            path: PATH,
             program: Some(program),
         })
     }
 
-    pub(crate) fn gateway(executable: &Path, scratch: &Path, upstream: SocketAddr) -> Outcome<Self> {
-        let (address, program) = startup::start(executable, &scratch.join("causeway"), upstream)?;
+    pub(crate) fn gateway(
+        executable: &Path,
+        scratch: &Path,
+        upstream: SocketAddr,
+        path: &str,
+    ) -> Outcome<Self> {
+        let (address, program) = startup::start(executable, &scratch.join("causeway"), upstream, path)?;
         Ok(Self {
             name: startup::NAME,
             address,

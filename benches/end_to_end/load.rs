@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use causeway_bench::Outcome;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::Outcome;
 use crate::door::Door;
 use crate::session::Session;
 

@@ -9,27 +9,25 @@ mod door;
 mod load;
 
 mod nginx;
-mod program;
 mod upstream;
 
 mod session;
-mod wire;
+
+mod held;
+mod streams;
 
 mod profile;
 mod report;
 mod startup;
 
-use std::error::Error;
 use std::path::PathBuf;
 
+use causeway_bench::{Outcome, make_room};
 use clap::{Parser, Subcommand};
 
 use crate::door::Door;
 use crate::load::Tally;
 use crate::report::Report;
-
-/// What goes wrong in a benchmark is told to a person and ends it; nobody treats one case unlike another.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Measures the gateway beside nginx and a direct call.
 #[derive(Parser)]
@@ -42,6 +40,9 @@ struct Arguments {
     /// Calls to each door in each round, shared by its sessions.
     #[arg(long, default_value_t = 6000)]
     calls: usize,
+    /// How many streams are held open; each number is measured by itself.
+    #[arg(long, value_delimiter = ',', default_value = "1000,9000")]
+    streams: Vec<usize>,
     /// Rounds that count; one more warms everything up.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
@@ -63,17 +64,25 @@ struct Arguments {
 enum Part {
     /// Be the upstream: started by the benchmark itself, ends with its standard input.
     Upstream,
+    /// Measure held streams alone.
+    Held,
 }
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
+    // Of this process, and so of all that it starts.
+    let room = make_room()?;
     // One thread drives everything, which leaves the other cores to what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     match arguments.part {
         Some(Part::Upstream) => runtime.block_on(upstream::serve()),
-        None => runtime.block_on(measure(&arguments)),
+        Some(Part::Held) => runtime.block_on(held::measure(&arguments, room)),
+        None => runtime.block_on(async {
+            measure(&arguments).await?;
+            held::measure(&arguments, room).await
+        }),
     }
 }
 
@@ -81,17 +90,31 @@ async fn measure(arguments: &Arguments) -> Outcome<()> {
     let scratch = tempfile::tempdir()?;
     let cores = std::thread::available_parallelism()?.get();
     let upstream = upstream::start()?;
+    let nginx = |name, workers, logging| {
+        let connections = nginx::FOR_CALLS;
+        let setup = nginx::Setup {
+            workers,
+            logging,
+            connections,
+        };
+        Door::nginx(name, scratch.path(), upstream.address, setup)
+    };
     let mut doors = vec![
         Door::direct(upstream.address),
-        Door::nginx("nginx", scratch.path(), upstream.address, cores, false)?,
-        Door::nginx("nginx, logging", scratch.path(), upstream.address, cores, true)?,
-        Door::nginx("nginx, 1 worker", scratch.path(), upstream.address, 1, false)?,
+        nginx("nginx", cores, false)?,
+        nginx("nginx, logging", cores, true)?,
+        nginx("nginx, 1 worker", 1, false)?,
     ];
     let mut first_answers = Vec::new();
     if !arguments.without_gateway {
         let gateway = startup::executable(arguments.gateway.as_deref())?;
         first_answers = startup::first_answers(&gateway, scratch.path(), upstream.address).await?;
-        doors.push(Door::gateway(&gateway, scratch.path(), upstream.address)?);
+        doors.push(Door::gateway(
+            &gateway,
+            scratch.path(),
+            upstream.address,
+            upstream::PATH,
+        )?);
     }
 
     let mut report = Report::new(cores, first_answers);

@@ -6,24 +6,31 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
-use crate::program::Program;
+use causeway_bench::{Outcome, Program};
 
-/// Starts it on a free port with pooled connections to `upstream`; with `logging` it writes a line for each call, as
-/// the gateway does.
-pub(crate) fn start(
-    directory: &Path,
-    upstream: SocketAddr,
-    workers: usize,
-    logging: bool,
-) -> Outcome<(SocketAddr, Program)> {
+/// How it is set up.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) workers: usize,
+    /// Whether it writes a line for each call, as the gateway does.
+    pub(crate) logging: bool,
+    /// Connections of each worker, to clients and to the upstream together. It takes the memory for all at its start.
+    pub(crate) connections: usize,
+}
+
+/// What calls need.
+pub(crate) const FOR_CALLS: usize = 4096;
+
+/// What 9,000 streams need, each with one to the upstream. When fewer than a sixteenth are free it closes connections
+/// that wait for their next request.
+pub(crate) const FOR_STREAMS: usize = 24_000;
+
+/// Starts it on a free port with pooled connections to `upstream`.
+pub(crate) fn start(directory: &Path, upstream: SocketAddr, setup: Setup) -> Outcome<(SocketAddr, Program)> {
     fs::create_dir_all(directory)?;
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let file = directory.join("nginx.conf");
-    fs::write(
-        &file,
-        configuration(directory, address, upstream, workers, logging),
-    )?;
+    fs::write(&file, configuration(directory, address, upstream, setup))?;
     // Debian keeps it where plain users do not look.
     let executable = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
         .into_iter()
@@ -49,13 +56,12 @@ pub(crate) fn start(
     Ok((address, program))
 }
 
-fn configuration(
-    directory: &Path,
-    address: SocketAddr,
-    upstream: SocketAddr,
-    workers: usize,
-    logging: bool,
-) -> String {
+fn configuration(directory: &Path, address: SocketAddr, upstream: SocketAddr, setup: Setup) -> String {
+    let Setup {
+        workers,
+        logging,
+        connections,
+    } = setup;
     let directory = directory.display();
     let log = if logging {
         format!("{directory}/access.log")
@@ -70,7 +76,7 @@ fn configuration(
         "daemon off;
 worker_processes {workers};
 pid {directory}/nginx.pid;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log {log};
 {temporary}    keepalive_requests 1000000000;
@@ -85,6 +91,7 @@ http {{
             proxy_pass http://bench;
             proxy_http_version 1.1;
             proxy_set_header Connection \"\";
+            proxy_read_timeout 1h;
         }}
     }}
 }}

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::Outcome;
+use causeway_bench::{Outcome, Program};
+
 use crate::door::Door;
 use crate::load;
-use crate::program::Program;
 
 const CALLS: usize = 40_000;
 const SYMBOLS: usize = 25;

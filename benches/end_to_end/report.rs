@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use causeway_bench::Outcome;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::door::Door;
 use crate::load::Tally;
 use crate::startup;

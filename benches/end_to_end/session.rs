@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use causeway_bench::{Outcome, Wire, answer, greet, head, unlike};
 use serde::Deserialize;
-
-use crate::Outcome;
-use crate::wire::{Letter, Wire};
 
 /// The length of a call's body, exactly.
 const BODY: usize = 1024;
@@ -41,21 +39,7 @@ struct Text<'a> {
 impl Session {
     pub(crate) async fn open(number: usize, address: SocketAddr, path: &str) -> Outcome<Self> {
         let mut wire = Wire::connect(address).await?;
-        let greeting = br#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"causeway-bench","version":"0"}}}"#;
-        let mut out = head(address, path, None, greeting.len());
-        out.extend_from_slice(greeting);
-        wire.send(&out).await?;
-        let welcome = answer(&mut wire, "initialize", "200").await?;
-        let id = welcome
-            .session
-            .ok_or("the answer to initialize carries no Mcp-Session-Id")?;
-
-        let ready = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        let mut out = head(address, path, Some(&id), ready.len());
-        out.extend_from_slice(ready);
-        wire.send(&out).await?;
-        answer(&mut wire, "notifications/initialized", "202").await?;
-
+        let id = greet(&mut wire, address, path).await?;
         Ok(Self {
             number,
             wire,
@@ -87,36 +71,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-async fn answer(wire: &mut Wire, method: &str, status: &str) -> Outcome<Letter> {
-    let letter = wire
-        .receive()
-        .await?
-        .ok_or_else(|| format!("the connection closed on {method}"))?;
-    if letter.start != status {
-        return Err(unlike(
-            &letter.body,
-            &format!("{method} got status {}", letter.start),
-        ));
-    }
-    Ok(letter)
-}
-
-fn unlike(body: &[u8], why: &str) -> Box<dyn std::error::Error + Send + Sync> {
-    let body: String = String::from_utf8_lossy(body).chars().take(300).collect();
-    format!("{why}: {body}").into()
-}
-
-fn head(address: SocketAddr, path: &str, session: Option<&str>, length: usize) -> Vec<u8> {
-    let session = session
-        .map(|id| format!("MCP-Protocol-Version: 2025-06-18\r\nMcp-Session-Id: {id}\r\n"))
-        .unwrap_or_default();
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\n{session}Content-Length: {length}\r\n\r\n"
-    )
-    .into_bytes()
 }
 
 /// Appends a call's body of [`BODY`] bytes and says where in `out` its text lies.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
-use crate::program::Program;
+use causeway_bench::{Outcome, Program};
+
 use crate::session::Session;
+use crate::upstream;
 
 pub(crate) const NAME: &str = "causeway";
 pub(crate) const PATH: &str = "/mcp/bench";
@@ -47,6 +48,7 @@ pub(crate) async fn first_answers(
             executable,
             &scratch.join(format!("start-{start_number}")),
             upstream,
+            upstream::PATH,
         )?;
         Session::open(0, address, PATH).await?;
         answers.push(begun.elapsed());
@@ -55,11 +57,12 @@ pub(crate) async fn first_answers(
     Ok(answers)
 }
 
-/// Starts the gateway in front of `upstream`, with two injected headers, and returns as soon as it listens.
+/// Starts the gateway in front of a path of `upstream`, with two injected headers, and returns as soon as it listens.
 pub(crate) fn start(
     executable: &Path,
     directory: &Path,
     upstream: SocketAddr,
+    path: &str,
 ) -> Outcome<(SocketAddr, Program)> {
     fs::create_dir_all(directory)?;
     let file = directory.join("gateway.yaml");
@@ -72,7 +75,7 @@ admin: 127.0.0.1:0
 state: {}
 upstreams:
   bench:
-    url: http://{upstream}/mcp
+    url: http://{upstream}{path}
     headers:
       Authorization: Bearer injected
       X-Agent: ${{header:user-agent:-unnamed}}

@@ -4,15 +4,21 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use causeway_bench::{Letter, Outcome, Program, Wire};
 use memchr::memmem;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Outcome;
-use crate::program::Program;
-use crate::wire::{Letter, Wire};
-
 /// What every session of ours begins with: a call under another name did not keep its session.
 const SESSION: &str = "bench-";
+
+/// Where it is a server that says nothing outside of calls.
+pub(crate) const PATH: &str = "/mcp";
+
+/// Where GET is answered by a stream on which nothing is ever said.
+pub(crate) const HELD: &str = "/held";
+
+const HELD_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
+    X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n: hi\n\n\r\n";
 
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -64,6 +70,11 @@ async fn converse(stream: TcpStream, number: u64) -> std::io::Result<()> {
     let mut wire = Wire::new(stream)?;
     let mut out = Vec::with_capacity(2048);
     while let Some(letter) = wire.receive().await? {
+        if letter.start == "GET" && letter.path == HELD {
+            wire.send(HELD_HEAD).await?;
+            drop(out);
+            return wire.closed().await;
+        }
         out.clear();
         answer(&letter, number, &mut out);
         wire.send(&out).await?;

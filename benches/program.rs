@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Child, ChildStdout, Command};
+use std::process::{Child, ChildStderr, ChildStdout, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Outcome;
 
-pub(crate) struct Program {
+/// One program, ended when this is dropped.
+pub struct Program {
     child: Child,
 }
 
 /// CPU used so far by each thread of a program and its children.
-pub(crate) struct Cpu(BTreeMap<u32, Duration>);
+pub struct Cpu(BTreeMap<u32, Duration>);
 
 impl Cpu {
     /// A thread that ended in between is left out, which no worker thread does.
-    pub(crate) fn since(&self, before: &Cpu) -> Duration {
+    pub fn since(&self, before: &Cpu) -> Duration {
         let used = |(thread, now): (&u32, &Duration)| {
             now.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
         };
@@ -27,13 +28,21 @@ impl Cpu {
 }
 
 impl Program {
-    pub(crate) fn start(mut command: Command) -> Outcome<Self> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut command: Command) -> Outcome<Self> {
         Ok(Self {
             child: command.spawn()?,
         })
     }
 
-    pub(crate) fn stdout(&mut self) -> Outcome<ChildStdout> {
+    /// What it prints, once.
+    ///
+    /// # Errors
+    /// When its standard output is not a pipe, or was taken before.
+    pub fn stdout(&mut self) -> Outcome<ChildStdout> {
         Ok(self
             .child
             .stdout
@@ -41,9 +50,39 @@ impl Program {
             .ok_or("its standard output was not asked for, or taken before")?)
     }
 
+    /// What it complains of, once.
+    ///
+    /// # Errors
+    /// When its standard error is not a pipe, or was taken before.
+    pub fn stderr(&mut self) -> Outcome<ChildStderr> {
+        Ok(self
+            .child
+            .stderr
+            .take()
+            .ok_or("its standard error was not asked for, or taken before")?)
+    }
+
+    /// The number the system knows it by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without asking, and waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// User and system time together. The kernel's `schedstat` is the clock behind `utime` and `stime` of `stat`,
     /// in nanoseconds rather than in ticks of ten milliseconds.
-    pub(crate) fn cpu(&self) -> Outcome<Cpu> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn cpu(&self) -> Outcome<Cpu> {
         let mut threads = BTreeMap::new();
         for process in self.family()? {
             let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
@@ -66,7 +105,10 @@ impl Program {
 
     /// Resident memory in KiB, pages shared with other processes counted in part: summing plain RSS would count what
     /// workers share once for each of them.
-    pub(crate) fn memory(&self) -> Outcome<u64> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn memory(&self) -> Outcome<u64> {
         let mut total = 0;
         for process in self.family()? {
             let Ok(text) = fs::read_to_string(format!("/proc/{process}/smaps_rollup")) else {
@@ -82,7 +124,10 @@ impl Program {
     }
 
     /// The process and all that descend from it.
-    pub(crate) fn family(&self) -> Outcome<Vec<u32>> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn family(&self) -> Outcome<Vec<u32>> {
         let mut parents = BTreeMap::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let Ok(process) = entry.file_name().to_string_lossy().parse::<u32>() else {

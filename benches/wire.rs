@@ -7,26 +7,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A connection and what has been read from it but not yet asked for.
-pub(crate) struct Wire {
+pub struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
 /// One request or answer, received whole.
 #[derive(Default)]
-pub(crate) struct Letter {
+pub struct Letter {
     /// A request's method, an answer's status.
-    pub(crate) start: String,
-    pub(crate) session: Option<String>,
-    pub(crate) body: Vec<u8>,
-    streamed: bool,
+    pub start: String,
+    /// A request's path and query.
+    pub path: String,
+    /// `Mcp-Session-Id`.
+    pub session: Option<String>,
+    /// Everything behind the head.
+    pub body: Vec<u8>,
+    /// Whether it is a stream of events.
+    pub streamed: bool,
     length: usize,
     chunked: bool,
 }
 
 impl Letter {
     /// The message in the body: all of it, or the last event of a stream.
-    pub(crate) fn json(&self) -> &[u8] {
+    pub fn json(&self) -> &[u8] {
         if !self.streamed {
             return &self.body;
         }
@@ -39,7 +44,11 @@ impl Letter {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Around a connection.
+    ///
+    /// # Errors
+    /// When the connection is broken already.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
@@ -47,16 +56,27 @@ impl Wire {
         })
     }
 
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         Self::new(TcpStream::connect(address).await?)
     }
 
-    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
 
     /// The next letter; `None` when the peer has closed between two.
-    pub(crate) async fn receive(&mut self) -> io::Result<Option<Letter>> {
+    ///
+    /// # Errors
+    /// When it is cut short, or no HTTP.
+    pub async fn receive(&mut self) -> io::Result<Option<Letter>> {
         let (mut letter, head) = loop {
             if let Some(read) = read_head(&self.unread)? {
                 break read;
@@ -78,6 +98,17 @@ impl Wire {
             letter.body = self.take(letter.length).await?;
         }
         Ok(Some(letter))
+    }
+
+    /// Waits until the peer has closed, without the memory for anything that it might send.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn closed(mut self) -> io::Result<()> {
+        self.unread = Vec::new();
+        let mut byte = [0; 1];
+        while self.stream.read(&mut byte).await? > 0 {}
+        Ok(())
     }
 
     async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -117,11 +148,15 @@ impl Wire {
 }
 
 /// A letter still without its body, and the length of its head; `None` while the head is not whole.
-fn read_head(bytes: &[u8]) -> io::Result<Option<(Letter, usize)>> {
+///
+/// # Errors
+/// When it is no HTTP.
+pub(crate) fn read_head(bytes: &[u8]) -> io::Result<Option<(Letter, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     if bytes.is_empty() {
         return Ok(None);
     }
+    let mut path = None;
     let (start, length, fields) = if bytes.starts_with(b"HTTP/") {
         let mut answer = httparse::Response::new(&mut fields);
         let httparse::Status::Complete(length) = answer.parse(bytes).map_err(broken)? else {
@@ -133,10 +168,12 @@ fn read_head(bytes: &[u8]) -> io::Result<Option<(Letter, usize)>> {
         let httparse::Status::Complete(length) = request.parse(bytes).map_err(broken)? else {
             return Ok(None);
         };
+        path = request.path.map(str::to_owned);
         (request.method.map(str::to_owned), length, request.headers)
     };
     let mut letter = Letter {
         start: start.unwrap_or_default(),
+        path: path.unwrap_or_default(),
         ..Letter::default()
     };
     for field in fields {
