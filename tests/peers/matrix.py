@@ -64,11 +64,11 @@ class Operations:
         return short(await self.client.call(wish["name"], filled(wish.get("arguments", {}))))
 
     async def reported(self, wish):
-        """For a server that does not wait to be heard. A client may lose the last report before the result: the
-        TypeScript SDKs do when both come in one piece."""
+        """For a server that does not wait to be heard. A client may lose reports that come in one piece with the result: the
+        TypeScript SDKs do."""
         seen = []
         text = await self.client.call(wish["name"], wish["arguments"], seen.append)
-        return {"ordered": len(seen) >= 2 and seen == list(range(1, len(seen) + 1)), "text": short(text)}
+        return {"ordered": len(seen) >= 1 and seen == list(range(1, len(seen) + 1)), "text": short(text)}
 
     async def progress(self, _wish):
         """Each step is opened only after it was seen: the call ends only if no step was held back."""

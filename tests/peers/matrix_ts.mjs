@@ -134,7 +134,7 @@ const operations = {
     async reported(peer, { name, arguments: args }) {
         const seen = [];
         const text = await peer.call(name, args, { onprogress: ({ progress }) => seen.push(progress) });
-        return { ordered: seen.length >= 2 && seen.every((step, index) => step === index + 1), text: short(text) };
+        return { ordered: seen.length >= 1 && seen.every((step, index) => step === index + 1), text: short(text) };
     },
     async progress(peer) {
         const key = randomUUID();

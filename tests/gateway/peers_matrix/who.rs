@@ -71,8 +71,8 @@ impl Server {
         let heard = json!("heard");
         if self == Self::Everything {
             let text = |name: &str, arguments: Value| json!({ "do": "call", "as": name, "name": "echo", "arguments": arguments });
-            let report = json!({ "duration": 0.03, "steps": 3 });
-            let completed = "Long running operation completed. Duration: 0.03 seconds, Steps: 3.";
+            let report = json!({ "duration": 0.6, "steps": 3 });
+            let completed = "Long running operation completed. Duration: 0.6 seconds, Steps: 3.";
             return vec![
                 (json!({ "do": "list" }), Value::Null),
                 (
