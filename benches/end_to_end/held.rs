@@ -15,9 +15,9 @@ use crate::{Arguments, nginx, startup, upstream};
 const STEADY_FOR: Duration = Duration::from_secs(4);
 
 /// … or in this time when much was freed, since allocators give it back only some seconds later.
-const GIVEN_BACK_FOR: Duration = Duration::from_secs(12);
+const GIVEN_BACK_FOR: Duration = Duration::from_secs(25);
 
-const STEADY_WITHIN: Duration = Duration::from_secs(60);
+const STEADY_WITHIN: Duration = Duration::from_secs(75);
 
 /// Sessions of the calls that are made beside held streams.
 const CALLERS: usize = 16;

@@ -14,7 +14,7 @@ use crate::sample::Sample;
 const MEMORY: f64 = 1.2;
 
 /// A state that stays the same for this long is settled. Allocators give back what was freed within ten seconds.
-const SETTLED_FOR: Duration = Duration::from_secs(12);
+const SETTLED_FOR: Duration = Duration::from_secs(25);
 
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -14,7 +14,7 @@ pub(crate) mod listeners;
 pub(crate) mod questions;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::KeyRing;
@@ -31,7 +31,7 @@ pub(crate) use token::Claims;
 
 use ended::Ended;
 use listeners::{Listener, Listeners};
-use opened::{Opened, Remembered};
+use opened::Opened;
 use questions::{Asker, Questions};
 use sse::SseSessions;
 
@@ -39,7 +39,7 @@ use sse::SseSessions;
 pub struct Sessions {
     keys: KeyRing,
     lifetime: Duration,
-    opened: Mutex<Remembered>,
+    opened: Opened,
     kept: Arc<Kept>,
 }
 
@@ -59,7 +59,7 @@ impl Sessions {
         Self {
             keys,
             lifetime,
-            opened: Mutex::default(),
+            opened: Opened::default(),
             kept: Arc::new(Kept {
                 owner: format!("{:08x}", fastrand::u32(..)),
                 ended: Arc::new(Ended::kept_in(ended, seconds(SystemTime::now()))),
@@ -75,7 +75,7 @@ impl Sessions {
         Self {
             keys,
             lifetime,
-            opened: Mutex::default(),
+            opened: Opened::default(),
             kept: Arc::clone(&self.kept),
         }
     }
@@ -166,21 +166,11 @@ impl Sessions {
     }
 
     fn open(&self, binding: &[u8], text: &str) -> Option<Arc<Claims>> {
-        let opened = || {
-            self.opened
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        };
-        if let Some(known) = opened().get(text, binding) {
+        if let Some(known) = self.opened.get(text, binding) {
             return Some(known);
         }
         let claims = Arc::new(token::open(&self.keys, binding, text)?);
-        let binding = binding.to_vec();
-        let known = Opened {
-            binding,
-            claims: Arc::clone(&claims),
-        };
-        opened().keep(text.into(), known);
+        self.opened.keep(text, binding, &claims);
         Some(claims)
     }
 

@@ -134,6 +134,10 @@ impl Renewals {
         // Theirs and ours: nobody else has it, and while we hold the lock nobody gets it.
         if Arc::strong_count(renewal) == 2 && renewal.knows_nothing() {
             known.remove(&key);
+            if known.is_empty() {
+                // Room for thousands is given back with the last of them.
+                known.shrink_to_fit();
+            }
         }
     }
 

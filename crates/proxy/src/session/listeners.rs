@@ -123,6 +123,10 @@ impl Drop for Listener {
             .send_modify(|streams| streams.retain(|number| *number != self.number));
         if self.session.streams.borrow().is_empty() {
             sessions.remove(&self.id);
+            if sessions.is_empty() {
+                // Room for thousands is given back with the last of them.
+                sessions.shrink_to_fit();
+            }
         }
     }
 }

@@ -1,47 +1,106 @@
 //! Tokens that were opened before: clients send the same one with every request, and opening it again would
 //! cost more than the rest of finding their session.
+//!
+//! They are remembered for as long as their clients keep calling, and not for long after: nobody says when a
+//! session is not used any more, a token weighs about a KiB, and the small pieces it consists of hold on to
+//! the memory of whatever was freed around them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
 
 use super::Claims;
 
-/// Tokens remembered as opened, twice: those of late, and those from before them. A token weighs about a
-/// KiB, and nobody says when it is not needed any more; opening one anew costs 1.4 µs.
-const OPENED: usize = 1024;
+/// Tokens remembered, twice: those of late, and those from before them.
+const REMEMBERED: usize = 8192;
 
-/// What a token was opened as, and what for.
-pub(super) struct Opened {
-    pub(super) binding: Vec<u8>,
-    pub(super) claims: Arc<Claims>,
-}
+/// One that does not come again for this long, or twice as long at most, is forgotten. Opening it anew costs
+/// 1.4 µs.
+const REMEMBERED_FOR: Duration = Duration::from_secs(10);
 
-/// The tokens that came last. Whoever comes again stays; when there is no place for a newcomer, those are
-/// forgotten that have not come since the last time.
+/// The tokens that came last.
 #[derive(Default)]
-pub(super) struct Remembered {
-    late: HashMap<Box<str>, Opened>,
-    before: HashMap<Box<str>, Opened>,
+pub(super) struct Opened {
+    state: Arc<Mutex<State>>,
 }
 
-impl Remembered {
-    /// What a token was opened as, by whoever it was opened for.
-    pub(super) fn get(&mut self, text: &str, binding: &[u8]) -> Option<Arc<Claims>> {
-        if !self.late.contains_key(text) {
-            let (text, opened) = self.before.remove_entry(text)?;
-            self.keep(text, opened);
+#[derive(Default)]
+struct State {
+    late: Tokens,
+    before: Tokens,
+    swept: bool,
+}
+
+type Tokens = HashMap<Box<str>, Known>;
+
+struct Known {
+    binding: Vec<u8>,
+    claims: Arc<Claims>,
+}
+
+impl Opened {
+    /// What a token is, by whoever opened it for the same purpose before.
+    pub(super) fn get(&self, text: &str, binding: &[u8]) -> Option<Arc<Claims>> {
+        let mut state = locked(&self.state);
+        if !state.late.contains_key(text) {
+            let (text, known) = state.before.remove_entry(text)?;
+            state.keep(text, known);
         }
-        let known = self.late.get(text)?;
+        let known = state.late.get(text)?;
         (known.binding == binding).then(|| Arc::clone(&known.claims))
     }
 
-    /// Remembers a token.
-    pub(super) fn keep(&mut self, text: Box<str>, opened: Opened) {
-        if self.late.len() >= OPENED {
-            self.before = std::mem::take(&mut self.late);
+    /// Remembers what a token is, and for what it was opened.
+    pub(super) fn keep(&self, text: &str, binding: &[u8], claims: &Arc<Claims>) {
+        let known = Known {
+            binding: binding.to_vec(),
+            claims: Arc::clone(claims),
+        };
+        let mut state = locked(&self.state);
+        state.keep(text.into(), known);
+        // Where there is no runtime, as in a test, their number is bound enough.
+        if !state.swept
+            && let Ok(runtime) = Handle::try_current()
+        {
+            state.swept = true;
+            runtime.spawn(sweep(Arc::downgrade(&self.state)));
         }
-        self.late.insert(text, opened);
     }
+}
+
+impl State {
+    /// Whoever comes again stays; when there is no place for a newcomer, those are forgotten that have not come
+    /// since the last time.
+    fn keep(&mut self, text: Box<str>, known: Known) {
+        if self.late.len() >= REMEMBERED {
+            self.age();
+        }
+        self.late.insert(text, known);
+    }
+
+    fn age(&mut self) {
+        self.before = std::mem::take(&mut self.late);
+    }
+}
+
+/// Forgets what does not come again; ends with the last token, or with whoever remembers them.
+async fn sweep(state: Weak<Mutex<State>>) {
+    loop {
+        tokio::time::sleep(REMEMBERED_FOR).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = locked(&state);
+        state.age();
+        if state.before.is_empty() {
+            state.swept = false;
+            return;
+        }
+    }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]
@@ -49,30 +108,47 @@ mod tests {
     use super::*;
     use crate::session::token;
 
-    #[test]
-    fn who_comes_again_is_remembered_among_many_who_come_once() {
-        let claims = Arc::new(Claims {
+    fn claims() -> Arc<Claims> {
+        Arc::new(Claims {
             id: token::Id::new(),
             expires: 0,
             revision: String::new(),
             principal: Vec::new(),
             upstream: None,
             greeting: None,
-        });
-        let opened = || Opened {
-            binding: b"here".to_vec(),
-            claims: Arc::clone(&claims),
-        };
-        let mut remembered = Remembered::default();
-        remembered.keep("often".into(), opened());
+        })
+    }
 
-        for number in 0..10 * OPENED {
-            remembered.keep(number.to_string().into(), opened());
-            assert!(remembered.get("often", b"here").is_some(), "after {number}");
+    #[test]
+    fn who_comes_again_is_remembered_among_many_who_come_once() {
+        let (opened, claims) = (Opened::default(), claims());
+        opened.keep("often", b"here", &claims);
+
+        for number in 0..3 * REMEMBERED {
+            opened.keep(&number.to_string(), b"here", &claims);
+            assert!(opened.get("often", b"here").is_some(), "after {number}");
         }
 
-        assert!(remembered.get("often", b"elsewhere").is_none());
-        assert!(remembered.get("0", b"here").is_none());
-        assert!(remembered.late.len() + remembered.before.len() <= 2 * OPENED);
+        assert!(opened.get("often", b"elsewhere").is_none());
+        assert!(opened.get("0", b"here").is_none());
+        let state = locked(&opened.state);
+        assert!(state.late.len() + state.before.len() <= 2 * REMEMBERED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stays_away_is_forgotten_and_the_sweeper_ends() {
+        let (opened, claims) = (Opened::default(), claims());
+        opened.keep("once", b"here", &claims);
+        opened.keep("often", b"here", &claims);
+
+        for _ in 0..6 {
+            tokio::time::sleep(REMEMBERED_FOR / 2).await;
+            assert!(opened.get("often", b"here").is_some());
+        }
+        assert!(opened.get("once", b"here").is_none());
+
+        tokio::time::sleep(REMEMBERED_FOR * 4).await;
+        let state = locked(&opened.state);
+        assert!(state.late.is_empty() && state.before.is_empty() && !state.swept);
     }
 }

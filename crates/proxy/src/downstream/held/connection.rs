@@ -72,15 +72,15 @@ impl Connection {
         }
     }
 
-    /// How long the client is to stay away once this stream has ended, in milliseconds.
-    pub(crate) async fn retry(&mut self, pause: u64) -> Result<(), Gone> {
+    /// Tells how many milliseconds to wait before the stream is opened again.
+    pub(crate) async fn retry(&mut self, milliseconds: u64) -> Result<(), Gone> {
         match self {
             Self::Bare(bare) => {
                 let mut field = BytesMut::with_capacity(32);
-                sse::write_retry(&mut field, pause);
-                Box::pin(bare.chunk(&field)).await
+                sse::write_retry(&mut field, milliseconds);
+                bare.chunks(&field).await
             }
-            Self::Whole(http) => Box::pin(Door::resume(http).retry(pause)).await,
+            Self::Whole(http) => Box::pin(Door::resume(http).retry(milliseconds)).await,
         }
     }
 
@@ -112,19 +112,19 @@ impl Bare {
     async fn event(&mut self, line: &[u8]) -> Result<(), Gone> {
         let mut event = BytesMut::with_capacity(line.len() + 64);
         sse::write_event(&mut event, Some("message"), line);
-        // The deadline is for one write, as everywhere: a slow reader may be a steady one.
-        for piece in event.chunks(SLICE) {
-            self.chunk(piece).await?;
-        }
-        Ok(())
+        self.chunks(&event).await
     }
 
-    async fn chunk(&mut self, piece: &[u8]) -> Result<(), Gone> {
-        let mut chunk = BytesMut::with_capacity(piece.len() + AROUND);
-        chunk.put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-        chunk.put_slice(piece);
-        chunk.put_slice(b"\r\n");
-        self.write(&chunk).await
+    async fn chunks(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        // The deadline is for one write, as everywhere: a slow reader may be a steady one.
+        for piece in bytes.chunks(SLICE) {
+            let mut chunk = BytesMut::with_capacity(piece.len() + AROUND);
+            chunk.put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            chunk.put_slice(piece);
+            chunk.put_slice(b"\r\n");
+            self.write(&chunk).await?;
+        }
+        Ok(())
     }
 
     /// Writes bytes as they are, and sees them off.
