@@ -114,6 +114,7 @@ upstreams:
   old:
     url: {}
     transport: sse
+    idle: {}s
   child:
     command: causeway
     args: [demo]
@@ -121,6 +122,7 @@ upstreams:
 ",
         state.display(),
         url.replace("/mcp", "/sse"),
+        IDLE.as_secs(),
         IDLE.as_secs()
     )
 }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Calls it is given at once.
     pub max_concurrency: usize,
+    /// When what serves one session, a process or an event stream, ends if nobody speaks to it.
+    pub idle: Duration,
     /// Whether it is switched off.
     pub disabled: bool,
 }
@@ -87,7 +89,7 @@ enum Spelling {
     Stdio,
 }
 
-/// When a session's process that nobody speaks to ends, if the file does not say.
+/// When what serves one session ends if nobody speaks to it, if the file does not say.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// The least that it may say.
@@ -126,6 +128,7 @@ pub fn check(
         .optional("max_concurrency")
         .number(1..=1_000_000)
         .map_or(MAX_CONCURRENCY, Located::into_value);
+    let idle = idle(&fields.optional("idle"));
     let disabled = fields
         .optional("disabled")
         .flag()
@@ -140,7 +143,6 @@ pub fn check(
         fields.optional("env"),
         fields.optional("envFile"),
         fields.optional("cwd"),
-        fields.optional("idle"),
     ];
     let reach = match (url.is_written(), command.is_written()) {
         (true, true) => {
@@ -202,8 +204,20 @@ pub fn check(
         pinned,
         timeouts,
         max_concurrency,
+        idle,
         disabled,
     })
+}
+
+fn idle(field: &Field<'_>) -> Duration {
+    let after = field.duration().map_or(IDLE, Located::into_value);
+    if after < SHORTEST_IDLE {
+        field.report(
+            "what serves a session would end while its client still thinks",
+            Some("10s at the least; its default is 15m"),
+        );
+    }
+    after
 }
 
 /// Makes the upstream that the settings mean. Nothing is contacted or started yet.
@@ -214,16 +228,18 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
         pinned,
         timeouts,
         max_concurrency,
+        idle,
         disabled: _,
     } = settings;
     let row = resources.memory.row(&name, &reach.words());
     let transport: Box<dyn Transport> = match reach {
-        Reach::Url(target, spoken) => by_url(&name, Arc::new(target), spoken, &row, resources),
+        Reach::Url(target, spoken) => by_url(&name, Arc::new(target), spoken, idle, &row, resources),
         Reach::Stdio(command) => {
             let bounds = stdio::Bounds {
                 line: resources.answer,
                 limits: resources.limits,
                 children: resources.children,
+                idle,
             };
             Box::new(Stdio::new(
                 name.clone(),
@@ -246,6 +262,7 @@ fn by_url(
     name: &Arc<str>,
     target: Arc<Target>,
     spoken: Spoken,
+    idle: Duration,
     row: &Row,
     resources: &Resources,
 ) -> Box<dyn Transport> {
@@ -267,6 +284,7 @@ fn by_url(
         answer: resources.answer,
         limits: resources.limits,
         sessions: resources.children,
+        idle,
     };
     let sse = Sse::new(
         Arc::clone(name),
@@ -323,7 +341,7 @@ fn without_password(url: &Located<String>, field: &Field<'_>) -> bool {
 
 fn check_command(
     command: &Field<'_>,
-    [arguments, variables, file, directory, idle]: &[Field<'_>; 5],
+    [arguments, variables, file, directory]: &[Field<'_>; 4],
     environment: &dyn Environment,
     this_executable: &Path,
 ) -> Option<Command> {
@@ -347,19 +365,11 @@ fn check_command(
     let directory = directory
         .resolved_text(environment)
         .map(|directory| PathBuf::from(directory.value));
-    let after = idle.duration().map_or(IDLE, Located::into_value);
-    if after < SHORTEST_IDLE {
-        idle.report(
-            "a session's process would end while its client still thinks",
-            Some("10s at the least; its default is 15m"),
-        );
-    }
     Some(Command {
         program,
         arguments,
         environment: pairs,
         directory,
-        idle: after,
     })
 }
 

@@ -20,6 +20,7 @@ mod server;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use egress::{Client, Target};
@@ -49,6 +50,8 @@ pub struct Bounds {
     pub limits: mcp::Limits,
     /// Connections that serve one session each.
     pub sessions: usize,
+    /// One of them that nobody speaks over or listens to ends after this long: clients rarely say goodbye.
+    pub idle: Duration,
 }
 
 impl Sse {

@@ -54,6 +54,8 @@ pub struct Bounds {
     pub limits: mcp::Limits,
     /// Children that serve one session each.
     pub children: usize,
+    /// One of them that nobody speaks to ends after this long: clients rarely say goodbye.
+    pub idle: Duration,
 }
 
 impl Stdio {

@@ -139,6 +139,7 @@ fn by_url(url: &str, home: &TempDir) -> ByUrl {
         answer: 1 << 20,
         limits,
         sessions: 8,
+        idle: std::time::Duration::from_secs(900),
     };
     let sse = Sse::new("docs".into(), client, target, Handle::current(), bounds, metrics);
     ByUrl::new("docs".into(), http, sse, None)

@@ -25,9 +25,6 @@ use crate::routing::{Routing, refusal};
 use crate::transport::{Headers, MessageStream};
 use crate::unclaimed::Reader;
 
-/// A connection that nobody speaks over or listens to ends after this long: clients rarely say goodbye.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-
 /// Events that are no message before the server is taken for broken.
 const GARBAGE_BORNE: u64 = 100;
 
@@ -341,7 +338,7 @@ impl Connection {
     async fn idle(&self) {
         loop {
             let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
-            let left = (used + IDLE).saturating_duration_since(Instant::now());
+            let left = (used + self.server.bounds.idle).saturating_duration_since(Instant::now());
             let in_use = self.routing.pending.running() > 0 || self.routing.unclaimed.is_read();
             if left.is_zero() && !in_use {
                 return;

@@ -87,7 +87,7 @@ impl Children {
             );
             return Err(Fault::Full(bound).of(&self.name));
         };
-        self.start(Attribution::Oldest, Some(self.command.idle), Some(seat))
+        self.start(Attribution::Oldest, Some(self.bounds.idle), Some(seat))
             .await
     }
 

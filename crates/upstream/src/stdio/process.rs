@@ -57,9 +57,6 @@ pub struct Command {
     pub environment: Vec<(String, Secret)>,
     /// Where it runs; the gateway's own directory if not said.
     pub directory: Option<PathBuf>,
-    /// A child that serves one session, and that nobody speaks to, ends after this long: clients rarely say
-    /// goodbye.
-    pub idle: Duration,
 }
 
 /// A running child.
@@ -257,7 +254,6 @@ mod tests {
             arguments: vec!["-c".into(), script.into()],
             environment: Vec::new(),
             directory: None,
-            idle: Duration::from_secs(900),
         };
         // `grep guard` reads its input to the end, as a guard does.
         let guard = Arc::new(Guard::new("grep".into()));

@@ -32,12 +32,12 @@ fn stdio(script: &str, children: usize) -> Stdio {
         arguments: vec!["-c".into(), script.into()],
         environment: Vec::new(),
         directory: None,
-        idle: Duration::from_secs(900),
     };
     let bounds = Bounds {
         line: 1 << 20,
         limits: mcp::Limits::default(),
         children,
+        idle: Duration::from_secs(900),
     };
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     // `grep guard` reads its input to the end, as a guard does.

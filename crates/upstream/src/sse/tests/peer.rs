@@ -72,6 +72,7 @@ impl Peer {
             answer,
             limits: mcp::Limits::default(),
             sessions,
+            idle: std::time::Duration::from_secs(900),
         };
         Sse::new(
             "old".into(),
