@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use causeway_bench::{Outcome, make_room};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use deed::Session;
 use house::{HTTP, House};
@@ -59,7 +60,23 @@ fn main() -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(soak(&arguments))
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = soak(&arguments) => outcome,
+            // What was started ends with the house.
+            told = told_to_stop() => told.and(Err("told to stop before the end".into())),
+        }
+    })
+}
+
+async fn told_to_stop() -> Outcome<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    Ok(())
 }
 
 async fn soak(arguments: &Arguments) -> Outcome<ExitCode> {
