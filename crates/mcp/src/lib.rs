@@ -3,7 +3,8 @@
 //! A [`Message`] is an envelope over the bytes that were received. Reading one finds where its members lie;
 //! editing one splices those places and leaves every other byte as it was sent. Around it stand the things a
 //! gateway must know about the protocol: which [`Method`]s there are, which [`Revision`] has what, which
-//! [`Era`] a request belongs to, what the `Mcp-*` headers must repeat, and how messages are framed on a wire.
+//! [`Era`] a request belongs to, what the `Mcp-*` headers must repeat, how a message reads [`Between`] two
+//! revisions, what a server asks in the middle of a call ([`input`]), and how messages are framed on a wire.
 //!
 //! Nothing here panics on what a peer sent, recurses over it, or holds more of it than [`Limits`] allows.
 
@@ -17,6 +18,9 @@ pub mod era;
 pub mod header;
 pub mod refusal;
 pub mod revision;
+
+pub mod input;
+pub mod translate;
 
 pub mod capability;
 pub mod code;
@@ -42,3 +46,4 @@ pub use object::{Edits, Object};
 pub use refusal::Refusal;
 pub use revision::Revision;
 pub use span::Span;
+pub use translate::Between;

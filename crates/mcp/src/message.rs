@@ -141,6 +141,12 @@ impl Message {
         Id::parse(self.raw(self.places.subscription)?)
     }
 
+    /// The member `resultType` of a result, as JSON text of any value; of several the last. Found when the message
+    /// was read, so that asking for it costs nothing, however long the result.
+    pub(crate) fn result_type(&self) -> Option<&[u8]> {
+        self.raw(self.places.result_type)
+    }
+
     /// Whether this is a tool's own failure: a result with `"isError": true`.
     pub fn is_tool_error(&self) -> bool {
         self.places.tool_error
@@ -166,14 +172,14 @@ impl Message {
         self.places.reserved_meta
     }
 
-    /// The declared client capabilities, if they are an object.
-    pub(crate) fn client_capabilities(&self) -> Option<&[u8]> {
+    /// The client capabilities that a request of 2026-07-28 declares, if they are an object.
+    pub fn client_capabilities(&self) -> Option<&[u8]> {
         self.raw(self.places.capabilities)
             .filter(|text| text.starts_with(b"{"))
     }
 
     /// The log level that was asked for, be it one or not.
-    pub(crate) fn log_level(&self) -> Option<&[u8]> {
+    pub fn log_level(&self) -> Option<&[u8]> {
         self.meta_member(meta::LOG_LEVEL)
     }
 

@@ -7,6 +7,7 @@ use super::{Kind, Message};
 use crate::id::Id;
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
 
 impl Message {
     /// The same message under another id. A notification stays as it is; an error without id gets one.
@@ -35,6 +36,21 @@ impl Message {
         self.splice_if(self.places.subscription, id.raw().as_bytes())
     }
 
+    /// The same request or notification with other parameters: the text of an object. As it is if the text is none,
+    /// or if this is an answer.
+    pub(crate) fn with_params(&self, params: &[u8]) -> Message {
+        let Ok(params) = std::str::from_utf8(params) else {
+            return self.clone();
+        };
+        let (hole, text) = match (self.kind, self.places.payload) {
+            (Kind::Result | Kind::Error, _) => return self.clone(),
+            (_, Some(place)) => (place, Cow::Borrowed(params)),
+            // A message has other members, so that the comma is right.
+            (_, None) => (self.first_place(), Cow::Owned(format!(r#""params":{params},"#))),
+        };
+        self.splice(hole, text.as_bytes()).read_again()
+    }
+
     /// The same JSON on one line, for wires that end a message with the line.
     pub fn one_line(&self) -> Bytes {
         let Some(first) = memchr::memchr2(b'\n', b'\r', &self.bytes) else {
@@ -53,16 +69,19 @@ impl Message {
     }
 
     fn with_first_id(&self, id: &Id) -> Message {
-        let Some(brace) = memchr::memchr(b'{', &self.bytes) else {
-            return self.clone();
-        };
         let member = format!(r#""id":{},"#, id.raw());
-        let at = brace + 1;
-        let mut message = self.splice(Span::new(at, at), member.as_bytes());
-        let start = at + r#""id":"#.len();
+        let place = self.first_place();
+        let mut message = self.splice(place, member.as_bytes());
+        let start = place.start as usize + r#""id":"#.len();
         message.places.id = Some(Span::new(start, start + id.raw().len()));
         message.id = Some(id.clone());
         message
+    }
+
+    /// Where a member can be put before all others: behind the brace.
+    fn first_place(&self) -> Span {
+        let at = memchr::memchr(b'{', &self.bytes).map_or(0, |brace| brace + 1);
+        Span::new(at, at)
     }
 
     fn splice_if(&self, place: Option<Span>, text: &[u8]) -> Message {
@@ -87,6 +106,7 @@ impl Message {
             &mut places.progress_token,
             &mut places.cancelled,
             &mut places.subscription,
+            &mut places.result_type,
         ] {
             *place = place.map(|span| span.after_splice(hole, text.len()));
         }

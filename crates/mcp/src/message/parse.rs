@@ -32,27 +32,32 @@ impl Message {
 
     /// A message of our own: its places are found the same way, but nothing is refused.
     pub(super) fn own(text: String, kind: Kind, id: Option<Id>, method: Option<Method>) -> Message {
-        let envelope = Envelope::read(
-            &text,
-            &Limits {
-                depth: u8::MAX,
-                ..Limits::default()
-            },
-        );
-        debug_assert!(
-            envelope.is_ok(),
-            "raw JSON given to a message of ours is not JSON"
-        );
-        let places = envelope
-            .map(|envelope| envelope.places(method.as_ref()))
-            .unwrap_or_default();
-        Message {
+        let message = Message {
             bytes: text.into(),
             kind,
             id,
             method,
-            places,
-        }
+            places: Places::default(),
+        };
+        message.read_again()
+    }
+
+    /// The same message, its places found anew after an edit of its text. Nothing is refused.
+    pub(super) fn read_again(mut self) -> Message {
+        let limits = Limits {
+            depth: u8::MAX,
+            ..Limits::default()
+        };
+        let envelope = utf8(&self.bytes).map(|text| Envelope::read(text, &limits));
+        debug_assert!(
+            matches!(envelope, Ok(Ok(_))),
+            "raw JSON given to a message of ours is not JSON"
+        );
+        self.places = match envelope {
+            Ok(Ok(envelope)) => envelope.places(self.method.as_ref()),
+            _ => Places::default(),
+        };
+        self
     }
 }
 

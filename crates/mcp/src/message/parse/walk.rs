@@ -23,6 +23,7 @@ pub(in crate::message) struct Places {
     pub(in crate::message) progress_token: Option<Span>,
     pub(in crate::message) cancelled: Option<Span>,
     pub(in crate::message) subscription: Option<Span>,
+    pub(in crate::message) result_type: Option<Span>,
     pub(in crate::message) reserved_meta: bool,
     pub(in crate::message) error_code: Option<i64>,
     pub(in crate::message) tool_error: bool,
@@ -251,6 +252,7 @@ impl Envelope {
                     let value = scanner.value()?;
                     self.places.tool_error = scanner.text(value) == "true";
                 }
+                "resultType" => self.places.result_type = Some(scanner.value()?),
                 _ => _ = scanner.value()?,
             }
             Ok(())
