@@ -11,6 +11,7 @@
 mod registry;
 mod exchange;
 mod listening;
+mod feed;
 pub mod transport;
 
 mod renewal;
@@ -44,6 +45,7 @@ mod scripted;
 
 pub use error::{Error, Fault};
 pub use exchange::Exchange;
+pub use feed::{Following, Interest};
 pub use introduce::{Introduction, introduce};
 pub use listening::Listening;
 pub use metrics::Metrics;
