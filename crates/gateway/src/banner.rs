@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use upstream::{Introduction, Upstream};
+use upstream::{Summary, Upstream};
 
 use crate::reload::Change;
 
@@ -45,11 +45,11 @@ impl Banner {
     }
 
     /// One upstream answered, or did not.
-    pub(crate) fn upstream(&self, upstream: &Upstream, outcome: &Result<Introduction, String>, width: usize) {
+    pub(crate) fn upstream(&self, upstream: &Upstream, outcome: &Result<Summary, String>, width: usize) {
         let name = format!("{:width$}", upstream.name);
         let kind = upstream.kind();
         let line = match outcome {
-            Ok(Introduction { revision, tools }) => {
+            Ok(Summary { revision, tools }) => {
                 let revision = revision.map_or("unknown revision", |revision| revision.as_str());
                 let tools = match tools {
                     None => "no list of tools".to_owned(),

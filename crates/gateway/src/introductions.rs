@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy::Generation;
 use tokio::task::JoinSet;
-use upstream::{Headers, Introduction, Upstream, introduce};
+use upstream::{Headers, Summary, Upstream, summarize};
 
 /// An upstream that has not said what it speaks by then is shown as one that did not.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
@@ -14,7 +14,7 @@ const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// What the upstreams turned out to be, by name.
 #[derive(Default)]
 pub(crate) struct Introductions {
-    known: Mutex<HashMap<String, Result<Introduction, String>>>,
+    known: Mutex<HashMap<String, Result<Summary, String>>>,
 }
 
 /// Upstreams that are being asked. Dropping it ends the questions.
@@ -24,10 +24,10 @@ pub(crate) struct Asked {
 }
 
 /// An upstream, and what it turned out to be.
-pub(crate) type Answered = (Arc<Upstream>, Result<Introduction, String>);
+pub(crate) type Answered = (Arc<Upstream>, Result<Summary, String>);
 
 impl Introductions {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Result<Introduction, String>>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Result<Summary, String>>> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -67,15 +67,12 @@ impl Asked {
     }
 }
 
-async fn ask(
-    upstream: &Arc<Upstream>,
-    injection: Option<&policy::Injection>,
-) -> Result<Introduction, String> {
+async fn ask(upstream: &Arc<Upstream>, injection: Option<&policy::Injection>) -> Result<Summary, String> {
     if injection.is_some_and(policy::Injection::needs_call) {
         return Err("its headers are made of what a call brings, so it is asked at the first call".into());
     }
     let injected = injection.map(policy::Injection::standing).unwrap_or_default();
-    introduce(
+    summarize(
         upstream,
         &Headers {
             injected,

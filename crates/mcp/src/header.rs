@@ -5,9 +5,11 @@
 //! judged differently (basic/transports/streamable-http §Request Headers).
 
 mod agree;
+mod mirror;
 mod sentinel;
 
 pub use agree::{Mirrored, Values, agree};
+pub use mirror::mirror;
 pub use sentinel::{HeaderError, decode_value, encode_value};
 
 /// The revision a request is made under; since 2025-06-18.

@@ -137,9 +137,7 @@ impl Answer {
             && self.deadline.has_passed()
             && let Some(exchange) = &mut self.exchange
         {
-            exchange
-                .cancel(&self.request, "it took longer than allowed")
-                .await;
+            exchange.overdue(&self.request).await;
         }
         let next = next.map_err(|failure| match (failure, &self.exchange) {
             (Failure::Upstream(error), Some(exchange)) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcp::{Era, Kind, Method, Revision};
 use upstream::handshake::agreed_revision;
-use upstream::{Conversation, Fault, Headers, Session};
+use upstream::{Conversation, Fault, Headers, Pooled, Session};
 
 use crate::answer::{Answer, Deadline, First};
 use crate::call::{Call, Visit};
@@ -40,9 +40,7 @@ async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure>
         Ok(reply) => reply,
         Err(failure) => {
             if deadline.has_passed() {
-                exchange
-                    .cancel(&call.message, "it took longer than allowed")
-                    .await;
+                exchange.overdue(&call.message).await;
             }
             return Err(failure);
         }
@@ -69,7 +67,7 @@ fn conversation(call: &Call) -> Result<Conversation, Failure> {
         (Era::Legacy, None) if call.visit.route.sessions == SessionRule::Required => {
             Err(Failure::SessionMissing)
         }
-        (Era::Legacy, None) => Ok(Conversation::Shared),
+        (Era::Legacy, None) => Ok(Conversation::Pooled(Pooled::default())),
     }
 }
 
@@ -79,7 +77,7 @@ fn conversation(call: &Call) -> Result<Conversation, Failure> {
 fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
     let (kind, method) = (call.message.kind(), call.message.method());
     match conversation {
-        Conversation::Shared => {
+        Conversation::Pooled(_) => {
             kind == Kind::Notification
                 && method.is_some_and(|method| {
                     matches!(
@@ -90,7 +88,9 @@ fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
                     )
                 })
         }
-        Conversation::Modern => kind == Kind::Notification && method == Some(&Method::NotificationsCancelled),
+        Conversation::Modern | Conversation::Bridged => {
+            kind == Kind::Notification && method == Some(&Method::NotificationsCancelled)
+        }
         Conversation::Greeting | Conversation::Session(_) => false,
     }
 }

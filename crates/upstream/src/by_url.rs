@@ -15,7 +15,9 @@ use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::sse::Sse;
 use crate::streamable_http::StreamableHttp;
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Reply, Session, Transport,
+};
 
 /// A server that has not answered `initialize` after this long is asked for HTTP+SSE besides.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,7 +77,7 @@ impl ByUrl {
             None => {
                 let ask = || {
                     let (found, headers) = (Arc::clone(&self.found), headers.clone());
-                    async move { Ok(found.share(&headers).await?.1) }
+                    async move { Ok(found.share(&Pooled::default(), &headers).await?.1) }
                 };
                 self.found.finding.join(ask).await
             }
@@ -84,38 +86,38 @@ impl ByUrl {
 }
 
 impl Found {
-    /// The gateway's own session, and what it is spoken over (P2, P3).
-    async fn share(&self, headers: &Headers) -> Result<(Session, Way), Error> {
+    /// A session of the gateway's own, and what it is spoken over (P2, P3).
+    async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<(Agreement, Way), Error> {
         if let Some(Way::Sse) = self.way() {
-            let session = self.sse.share(headers).await.map_err(|error| self.doubt(error))?;
-            return Ok((session, Way::Sse));
+            let shared = self.sse.share(pooled, headers).await;
+            return Ok((shared.map_err(|error| self.doubt(error))?, Way::Sse));
         }
-        let mut greeting = std::pin::pin!(self.http.share(headers));
+        let mut greeting = std::pin::pin!(self.http.share(pooled, headers));
         let greeted = match tokio::time::timeout(PATIENCE, &mut greeting).await {
             Ok(greeted) => greeted,
             // It may be slow to start, or hang on what it does not know: the other question is asked
             // beside this one, whose answer still counts.
             Err(_) => tokio::select! {
                 greeted = &mut greeting => greeted,
-                session = self.is_sse(headers) => {
+                agreement = self.is_sse(pooled, headers) => {
                     self.set(Some(Way::Sse));
-                    return Ok((session, Way::Sse));
+                    return Ok((agreement, Way::Sse));
                 }
             },
         };
         let refused = match greeted {
-            Ok(session) => {
+            Ok(agreement) => {
                 let way = self.way().unwrap_or(Way::Streamable);
                 self.set(Some(way));
-                return Ok((session, way));
+                return Ok((agreement, way));
             }
             Err(error) if self.way() != Some(Way::Modern) && may_be_sse(&error.fault) => error,
             Err(error) => return Err(error),
         };
-        match self.sse.share(headers).await {
-            Ok(session) => {
+        match self.sse.share(pooled, headers).await {
+            Ok(agreement) => {
                 self.set(Some(Way::Sse));
-                Ok((session, Way::Sse))
+                Ok((agreement, Way::Sse))
             }
             // Nor is it that; what it said first says best what is wrong.
             Err(Error {
@@ -127,9 +129,9 @@ impl Found {
     }
 
     /// A session over HTTP+SSE; waits for ever where that is not spoken, or cannot be told.
-    async fn is_sse(&self, headers: &Headers) -> Session {
-        match self.sse.share(headers).await {
-            Ok(session) => session,
+    async fn is_sse(&self, pooled: &Pooled, headers: &Headers) -> Agreement {
+        match self.sse.share(pooled, headers).await {
+            Ok(agreement) => agreement,
             Err(_) => std::future::pending().await,
         }
     }
@@ -191,17 +193,17 @@ impl Transport for ByUrl {
         Ok(discovery)
     }
 
-    async fn share(&self, headers: &Headers) -> Result<Session, Error> {
-        Ok(self.found.share(headers).await?.0)
+    async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error> {
+        Ok(self.found.share(pooled, headers).await?.0)
     }
 
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
         let found = &self.found;
         let way = match conversation {
-            Conversation::Modern if found.pinned => Way::Sse,
-            Conversation::Modern => Way::Modern,
+            Conversation::Modern | Conversation::Bridged if found.pinned => Way::Sse,
+            Conversation::Modern | Conversation::Bridged => Way::Modern,
             Conversation::Session(session) if found.sse.keeps(session) => Way::Sse,
-            Conversation::Session(_) | Conversation::Greeting | Conversation::Shared => {
+            Conversation::Session(_) | Conversation::Greeting | Conversation::Pooled(_) => {
                 self.way(&headers).await?
             }
         };
@@ -210,9 +212,9 @@ impl Transport for ByUrl {
             way,
             headers: Arc::clone(&headers),
             conversation: match conversation {
-                Conversation::Modern => Era::Modern,
+                Conversation::Modern | Conversation::Bridged => Era::Modern,
                 Conversation::Session(_) => Era::Session,
-                Conversation::Greeting | Conversation::Shared => Era::Legacy,
+                Conversation::Greeting | Conversation::Pooled(_) => Era::Legacy,
             },
         };
         let opened = match way {

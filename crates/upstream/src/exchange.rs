@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcp::{Era, Kind, Message, Method};
 
 use crate::breaker::Pass;
+use crate::bridged::mirrored;
 use crate::error::{Error, Fault};
 use crate::handshake::Legacy;
 use crate::registry::Upstream;
@@ -40,7 +41,10 @@ impl Exchange {
         let headers = Arc::new(headers);
         let using = match &conversation {
             Conversation::Session(session) => Some(upstream.renewals.current(session, &headers)),
-            Conversation::Modern | Conversation::Greeting | Conversation::Shared => None,
+            Conversation::Modern
+            | Conversation::Bridged
+            | Conversation::Greeting
+            | Conversation::Pooled(_) => None,
         };
         let opened = match using.clone() {
             Some(current) => upstream.link(&Conversation::Session(current), &headers).await,
@@ -99,11 +103,19 @@ impl Exchange {
                 self.learned(&outcome);
                 return self.upstream.judge_greeting(outcome);
             }
+            Conversation::Bridged => {
+                // Before a message nobody knows what its headers repeat.
+                self.headers = Arc::new(mirrored(&self.headers, message));
+                let link = self.upstream.link(&self.conversation, &self.headers).await;
+                self.link = Some(link.inspect_err(|error| self.upstream.note(Some(error)))?);
+                let outcome = self.send_as_assumed(message).await;
+                self.judged(outcome, Era::Modern).await
+            }
             Conversation::Modern => {
                 let outcome = self.send_as_assumed(message).await;
                 self.judged(outcome, Era::Modern).await
             }
-            Conversation::Shared => {
+            Conversation::Pooled(_) => {
                 let outcome = self.send_as_assumed(message).await;
                 self.judged(outcome, Era::Legacy).await
             }
@@ -112,10 +124,17 @@ impl Exchange {
         outcome
     }
 
-    /// Tells the upstream that nobody waits for this request any more, since it took longer than allowed;
-    /// this counts as the upstream's silence.
-    pub async fn cancel(&mut self, request: &Message, reason: &str) {
+    /// Takes the running request back, since it took longer than allowed: this counts as the upstream's
+    /// silence.
+    pub async fn overdue(&mut self, request: &Message) {
         self.upstream.note_silence();
+        self.cancel(request, "it took longer than allowed").await;
+    }
+
+    /// Tells the upstream that nobody waits for this request any more, whether its stream is still read or
+    /// not; it knows the request by an id of ours where the wire is shared. A 2026-07-28 upstream over HTTP
+    /// is told by dropping the stream.
+    pub async fn cancel(&mut self, request: &Message, reason: &str) {
         if let Some(link) = &mut self.link {
             link.cancel(request, reason).await;
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::memory::Row;
-use crate::transport::{Discovery, Headers, Transport};
+use crate::transport::{Discovery, Headers, Pooled, Transport};
 
 /// The revision we ask for in a handshake of our own.
 const ASKED: Revision = Revision::V2025_11_25;
@@ -273,7 +273,10 @@ impl State {
             },
             Discovery::Legacy => Eras {
                 modern: None,
-                legacy: Legacy::Spoken(transport.share(&headers).await?.revision),
+                legacy: {
+                    let agreement = transport.share(&Pooled::default(), &headers).await?;
+                    Legacy::Spoken(agreement.session.revision)
+                },
             },
         };
         let eras = Arc::new(eras);
@@ -315,11 +318,12 @@ pub(crate) fn discover_request(id: &Id) -> Message {
     Message::request(id, "server/discover", Some(&params))
 }
 
-/// `initialize` as the gateway asks it: no capability, so that the session may be shared.
-pub(crate) fn initialize_request(id: &Id) -> Message {
+/// `initialize` as the gateway asks it, with the capabilities of those who will use the session.
+pub(crate) fn initialize_request(id: &Id, pooled: &Pooled) -> Message {
     let params = format!(
-        r#"{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{}}}"#,
+        r#"{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}"#,
         ASKED.as_str(),
+        pooled.capabilities.as_deref().unwrap_or("{}"),
         implementation()
     );
     Message::request(id, "initialize", Some(&params))
@@ -328,6 +332,13 @@ pub(crate) fn initialize_request(id: &Id) -> Message {
 /// `notifications/initialized`.
 pub(crate) fn initialized_notification() -> Message {
     Message::notification("notifications/initialized", None)
+}
+
+/// `notifications/cancelled` of a request that the server knows by this id.
+pub(crate) fn cancelled_notification(id: &Id, reason: &str) -> Message {
+    let reason = serde_json::Value::from(reason);
+    let params = format!(r#"{{"requestId":{},"reason":{reason}}}"#, id.raw());
+    Message::notification("notifications/cancelled", Some(&params))
 }
 
 /// What an answer to `server/discover` says (§1.6 P1, the same for §1.7).

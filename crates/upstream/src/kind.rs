@@ -269,6 +269,7 @@ fn by_url(
     let bounds = streamable_http::Bounds {
         answer: resources.answer,
         limits: resources.limits,
+        idle,
     };
     let http = StreamableHttp::new(
         Arc::clone(name),

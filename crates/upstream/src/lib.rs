@@ -10,6 +10,7 @@
 
 mod registry;
 mod exchange;
+mod bridged;
 mod listening;
 mod feed;
 pub mod transport;
@@ -28,7 +29,8 @@ mod flight;
 
 pub mod handshake;
 pub mod memory;
-mod introduce;
+mod introduction;
+mod summary;
 
 pub mod stdio;
 pub mod streamable_http;
@@ -46,8 +48,11 @@ mod scripted;
 pub use error::{Error, Fault};
 pub use exchange::Exchange;
 pub use feed::{Following, Interest};
-pub use introduce::{Introduction, introduce};
+pub use introduction::Introduction;
 pub use listening::Listening;
 pub use metrics::Metrics;
 pub use registry::{Registry, Timeouts, Upstream};
-pub use transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};
+pub use summary::{Summary, summarize};
+pub use transport::{
+    Agreement, Conversation, Headers, Link, MessageStream, Messages, Pooled, Reply, Session, Transport,
+};

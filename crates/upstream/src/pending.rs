@@ -61,8 +61,10 @@ pub(crate) enum Delivery {
 pub(crate) enum Attribution {
     /// One client has the wire for itself: to its oldest running request.
     Oldest,
-    /// Several clients share it: only when a single request runs (`protocol.md` D-45).
+    /// Several calls of one principal share it: only when a single request runs (`protocol.md` D-45).
     OnlyIfAlone,
+    /// The same, where whoever shares it can be asked nothing: the server's questions go to nobody.
+    Unasked,
 }
 
 impl Pending {
@@ -185,8 +187,10 @@ impl Pending {
             Some(id) => table.requests.get(&id),
             None if progress => None,
             None => match attribution {
-                Attribution::OnlyIfAlone if table.requests.len() > 1 => None,
-                Attribution::OnlyIfAlone | Attribution::Oldest => table.requests.values().next(),
+                Attribution::OnlyIfAlone | Attribution::Unasked if table.requests.len() > 1 => None,
+                Attribution::OnlyIfAlone | Attribution::Unasked | Attribution::Oldest => {
+                    table.requests.values().next()
+                }
             },
         };
         let Some(waiting) = found else {

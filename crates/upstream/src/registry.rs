@@ -12,12 +12,15 @@ use crate::breaker::Breaker;
 use crate::error::{Error, Fault};
 use crate::exchange::Exchange;
 use crate::handshake::{self, Eras, Knowledge, Legacy};
+use crate::introduction::Introductions;
 use crate::listening::Listening;
 use crate::metrics::Metrics;
 use crate::renewal::Renewals;
 use crate::slots::Slots;
 use crate::taken_back::TakenBack;
-use crate::transport::{Conversation, Headers, Link, MessageStream, Messages, Reply, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Headers, Link, MessageStream, Messages, Pooled, Reply, Session, Transport,
+};
 
 /// One upstream of the configuration.
 pub struct Upstream {
@@ -34,6 +37,7 @@ pub struct Upstream {
     pub(crate) taken_back: TakenBack,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) slots: Slots,
+    pub(crate) introductions: Introductions,
 }
 
 /// Calls that an upstream is given at once, unless its `max_concurrency` says otherwise.
@@ -74,6 +78,7 @@ impl Upstream {
             renewals: Renewals::default(),
             taken_back: TakenBack::default(),
             slots: Slots::new(MAX_CONCURRENCY),
+            introductions: Introductions::default(),
             name,
             timeouts,
             transport: transport.into(),
@@ -181,12 +186,20 @@ impl Upstream {
         self.transport.stop().await;
     }
 
-    /// What it speaks, asked for if need be.
-    pub(crate) async fn learn(&self, headers: &Headers) -> Result<Arc<Eras>, Error> {
+    /// What it speaks, asked for if that is not known; never with a client's call.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or what it answers says nothing of eras.
+    pub async fn learn(&self, headers: &Headers) -> Result<Arc<Eras>, Error> {
         if self.knowledge.known().is_none() {
             self.metrics.probes.with_label_values(&[&self.name]).inc();
         }
         self.knowledge.learn(&self.transport, headers).await
+    }
+
+    /// Finds or begins a session of the gateway's own.
+    pub(crate) async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error> {
+        self.transport.share(pooled, headers).await
     }
 
     /// Opens what carries the messages of a conversation, as the upstream knows it.
@@ -196,10 +209,10 @@ impl Upstream {
         headers: &Arc<Headers>,
     ) -> Result<Box<dyn Link>, Error> {
         let wanted = match conversation {
-            Conversation::Modern => Era::Modern,
+            Conversation::Modern | Conversation::Bridged => Era::Modern,
             // What was agreed in its handshake holds for the whole session.
             Conversation::Session(_) => return self.transport.open(conversation, Arc::clone(headers)).await,
-            Conversation::Greeting | Conversation::Shared => Era::Legacy,
+            Conversation::Greeting | Conversation::Pooled(_) => Era::Legacy,
         };
         let mut eras = self.learn(headers).await?;
         if !eras.may_speak(wanted) {
@@ -216,7 +229,7 @@ impl Upstream {
         }) = &opened
         {
             // Nothing was sent yet.
-            self.knowledge.forget();
+            self.forget_eras();
             eras = self.learn(headers).await?;
             if !eras.may_speak(wanted) {
                 return Err(self.does_not_speak(wanted));
@@ -258,7 +271,7 @@ impl Upstream {
         }
         if refused {
             // It spoke legacy and does not seem to any more.
-            self.knowledge.forget();
+            self.forget_eras();
         } else if outcome.is_ok() && eras.legacy == Legacy::Unasked {
             self.knowledge.note_legacy(Legacy::Spoken(Revision::V2025_11_25));
         }
@@ -269,12 +282,13 @@ impl Upstream {
     fn legacy_refused(&self, assumed: Legacy) {
         match assumed {
             Legacy::Unasked => self.knowledge.note_legacy(Legacy::NotSpoken),
-            Legacy::Spoken(_) | Legacy::NotSpoken => self.knowledge.forget(),
+            Legacy::Spoken(_) | Legacy::NotSpoken => self.forget_eras(),
         }
     }
 
     /// An assumption about its eras failed: the next call asks again.
     pub(crate) fn forget_eras(&self) {
+        self.introductions.forget();
         self.knowledge.forget();
     }
 

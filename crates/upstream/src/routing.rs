@@ -32,10 +32,10 @@ impl Routing {
         }
     }
 
-    /// Whether several clients speak over the wire.
+    /// Whether several clients speak over the wire, or one that has no session.
     pub(crate) fn is_shared(&self) -> bool {
         match self.attribution {
-            Attribution::OnlyIfAlone => true,
+            Attribution::OnlyIfAlone | Attribution::Unasked => true,
             Attribution::Oldest => false,
         }
     }
@@ -81,13 +81,13 @@ impl Routing {
             let pong = message.id().map(|id| Message::result_reply(id, "{}"));
             return pong.into_iter().collect();
         }
-        // Only a wire of one client's own may carry a question to that client.
-        if self.is_shared() {
+        if self.attribution == Attribution::Unasked {
             return self.dropped(&message).into_iter().collect();
         }
         match self.pending.deliver(message.clone(), self.attribution) {
             Delivery::Delivered => Vec::new(),
-            Delivery::Unclaimed if self.unclaimed.is_read() => self.leave(message),
+            // Only a wire of one client's own may carry a question to that client outside of its calls.
+            Delivery::Unclaimed if !self.is_shared() && self.unclaimed.is_read() => self.leave(message),
             Delivery::Unclaimed | Delivery::Overflowed => self.dropped(&message).into_iter().collect(),
         }
     }
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn on_a_shared_wire_nobody_is_asked_and_nothing_is_kept() {
-        let routing = routing(Attribution::OnlyIfAlone);
+        let routing = routing(Attribution::Unasked);
         let (mut ours, _) = routing.pending.register(&call()).unwrap();
         let (mut theirs, _) = routing.pending.register(&call()).unwrap();
 
@@ -200,8 +200,39 @@ mod tests {
     }
 
     #[test]
+    fn on_a_principal_s_own_wire_a_question_is_the_only_call_s_or_nobody_s() {
+        let routing = routing(Attribution::OnlyIfAlone);
+        let (mut first, _) = routing.pending.register(&call()).unwrap();
+        assert!(routing.take(question("elicitation/create")).is_empty());
+        assert!(first.next().now_or_never().is_some());
+
+        let (mut second, _) = routing.pending.register(&call()).unwrap();
+        assert!(refused(&routing.take(question("elicitation/create"))));
+        assert!(first.next().now_or_never().is_none());
+        assert!(second.next().now_or_never().is_none());
+
+        drop((first, second));
+        let _listener = routing.unclaimed.reader();
+        assert!(refused(&routing.take(question("roots/list"))), "nobody waits");
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_not_even_the_only_call_is() {
+        let routing = routing(Attribution::Unasked);
+        let (mut only, _) = routing.pending.register(&call()).unwrap();
+
+        assert!(refused(&routing.take(question("sampling/createMessage"))));
+
+        assert!(only.next().now_or_never().is_none());
+    }
+
+    #[test]
     fn a_ping_is_answered_here() {
-        for attribution in [Attribution::OnlyIfAlone, Attribution::Oldest] {
+        for attribution in [
+            Attribution::OnlyIfAlone,
+            Attribution::Unasked,
+            Attribution::Oldest,
+        ] {
             let answers = routing(attribution).take(question("ping"));
             assert_eq!(answers[0].id(), Some(&Id::number(9)));
             assert_eq!(answers[0].result(), Some(&b"{}"[..]));

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
 use crate::registry::{Timeouts, Upstream};
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Reply, Session, Transport,
+};
 
 pub(crate) const AGREED: Revision = Revision::V2025_06_18;
 
@@ -164,14 +166,17 @@ impl Transport for Scripted {
         Ok(Discovery::Legacy)
     }
 
-    async fn share(&self, _: &Headers) -> Result<Session, Error> {
+    async fn share(&self, _: &Pooled, _: &Headers) -> Result<Agreement, Error> {
         unreachable!("its revision is pinned")
     }
 
     async fn open(&self, conversation: &Conversation, _: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
         let session = match conversation {
             Conversation::Session(session) => session.id.as_deref().map(str::to_owned),
-            Conversation::Modern | Conversation::Greeting | Conversation::Shared => None,
+            Conversation::Modern
+            | Conversation::Bridged
+            | Conversation::Greeting
+            | Conversation::Pooled(_) => None,
         };
         Ok(Box::new(Line {
             server: self.clone(),

@@ -2,8 +2,8 @@
 //! place it names there for POSTs.
 //!
 //! The stream is the session: when it ends, the session has. So a client's session has a connection of
-//! its own, kept under an id of ours; requests without a session share one per set of credentials that
-//! the gateway greeted. Only eras before 2026-07-28 are spoken this way, whatever their revision.
+//! its own, kept under an id of ours; requests without a session share one that the gateway greeted, per
+//! set of credentials, and per principal where its clients can be asked something. Only eras before 2026-07-28 are spoken this way, whatever their revision.
 //!
 //! An answer may be on its way whenever the stream breaks, so what was sent is never sent again.
 
@@ -29,7 +29,9 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Session, Transport,
+};
 
 use carrier::Carrier;
 use connection::Heard;
@@ -48,7 +50,7 @@ pub struct Bounds {
     pub answer: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
-    /// Connections that serve one session each.
+    /// Connections that serve one session or one principal each.
     pub sessions: usize,
     /// One of them that nobody speaks over or listens to ends after this long: clients rarely say goodbye.
     pub idle: Duration,
@@ -89,24 +91,19 @@ impl Transport for Sse {
         Ok(Discovery::Legacy)
     }
 
-    async fn share(&self, headers: &Headers) -> Result<Session, Error> {
-        let (_, revision) = self.connections.shared(headers).await?;
-        Ok(Session {
-            id: None,
-            revision,
-            greeting: None,
-        })
+    async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error> {
+        Ok(self.connections.pooled(pooled, headers).await?.1)
     }
 
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
         let connections = &self.connections;
         let carrier = match conversation {
-            Conversation::Modern => {
+            Conversation::Modern | Conversation::Bridged => {
                 return Err(connections.fails(Fault::NotSpoken { wanted: Era::Modern }));
             }
-            Conversation::Shared => {
-                let (connection, _) = connections.shared(&headers).await?;
-                Carrier::on(connections, connection, headers)
+            Conversation::Pooled(pooled) => {
+                let (connection, _) = connections.pooled(pooled, &headers).await?;
+                Carrier::pooled(connections, connection, headers, pooled.clone())
             }
             Conversation::Greeting => {
                 let started = connections.open_private(&headers).await?;

@@ -1,8 +1,8 @@
 //! Upstreams that are started: a child process that speaks lines of JSON over its pipes.
 //!
 //! A 2026-07-28 child is shared by all clients, since every request stands alone there. A legacy
-//! child knows one client for its whole life, so each session has a child of its own; requests
-//! without a session share one that the gateway greeted. Children start when they are needed, end
+//! child knows one client for its whole life, so each session has a child of its own; requests without a
+//! session share one that the gateway greeted, or one for each principal and what its clients can be asked. Children start when they are needed, end
 //! when their session does or is idle for long, and never outlive the gateway ([`guard`]).
 
 mod children;
@@ -25,7 +25,9 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::handshake;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Session, Transport,
+};
 
 use children::Children;
 pub use descriptors::keep_descriptors_of_children;
@@ -52,7 +54,7 @@ pub struct Bounds {
     pub line: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
-    /// Children that serve one session each.
+    /// Children that serve one session or one principal each.
     pub children: usize,
     /// One of them that nobody speaks to ends after this long: clients rarely say goodbye.
     pub idle: Duration,
@@ -103,13 +105,8 @@ impl Transport for Stdio {
         Ok(discovery)
     }
 
-    async fn share(&self, _headers: &Headers) -> Result<Session, Error> {
-        let (_, revision) = self.children.greeted().await?;
-        Ok(Session {
-            id: None,
-            revision,
-            greeting: None,
-        })
+    async fn share(&self, pooled: &Pooled, _headers: &Headers) -> Result<Agreement, Error> {
+        Ok(self.children.greeted(pooled).await?.1)
     }
 
     async fn open(
@@ -119,11 +116,14 @@ impl Transport for Stdio {
     ) -> Result<Box<dyn Link>, Error> {
         let children = &self.children;
         let pipe = match conversation {
-            Conversation::Modern => {
+            Conversation::Modern | Conversation::Bridged => {
                 let modern = children.modern.get_or_start(|| children.start_shared());
                 Pipe::to(children, modern.await?)
             }
-            Conversation::Shared => Pipe::to(children, children.greeted().await?.0),
+            Conversation::Pooled(pooled) => {
+                let (wire, _) = children.greeted(pooled).await?;
+                Pipe::pooled(children, wire, pooled.clone())
+            }
             Conversation::Greeting => Pipe::greeting(children, children.start_private().await?),
             Conversation::Session(session) => Pipe::of_session(children, children.of_session(session)?),
         };

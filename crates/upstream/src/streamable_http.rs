@@ -2,11 +2,11 @@
 //!
 //! Sessionful, sessionless and 2026-07-28 servers differ only in the headers of a POST, so all
 //! three are this one transport. A client's session maps to one session of the server, whose id the
-//! caller keeps; nothing is remembered here but the sessions of the gateway's own ([`shared`]).
+//! caller keeps; nothing is remembered here but the sessions of the gateway's own ([`pooled`]).
 
 mod answer;
 mod hearing;
-mod shared;
+mod pooled;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{Client, Deadlines, Request, Response, Target};
 use http::{HeaderName, HeaderValue, Method, header};
-use mcp::{Id, Message, Revision};
+use mcp::{Id, Kind, Message, Revision};
 
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
-use crate::transport::{Conversation, Discovery, Headers, Link, MessageStream, Reply, Session, Transport};
+use crate::transport::{
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Reply, Session, Transport,
+};
 
 use hearing::Hearing;
-use shared::SharedSessions;
+use pooled::{Lease, PooledSessions};
 
 /// A legacy server may hang on a method it does not know.
 const DISCOVER_WITHIN: Duration = Duration::from_secs(5);
@@ -52,7 +54,7 @@ pub(crate) struct Server {
     client: Arc<Client>,
     target: Arc<Target>,
     bounds: Bounds,
-    shared: SharedSessions,
+    pooled: PooledSessions,
     metrics: Arc<Metrics>,
 }
 
@@ -63,6 +65,8 @@ pub struct Bounds {
     pub answer: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
+    /// A session of the gateway's own that serves one principal ends when nobody has used it for so long.
+    pub idle: Duration,
 }
 
 impl StreamableHttp {
@@ -74,14 +78,13 @@ impl StreamableHttp {
         bounds: Bounds,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let shared = SharedSessions::default();
         Self {
             server: Arc::new(Server {
                 name,
                 client,
                 target,
                 bounds,
-                shared,
+                pooled: PooledSessions::default(),
                 metrics,
             }),
         }
@@ -91,7 +94,7 @@ impl StreamableHttp {
 impl StreamableHttp {
     /// Something else answers there now: the next caller with these credentials begins a session anew.
     pub(crate) fn forget(&self, headers: &Headers) {
-        self.server.shared.forget_any(&headers.injected);
+        self.server.pooled.forget_any(&headers.injected);
     }
 }
 
@@ -119,25 +122,23 @@ impl Transport for StreamableHttp {
         }
     }
 
-    async fn share(&self, headers: &Headers) -> Result<Session, Error> {
-        self.server
-            .shared
-            .get(&headers.injected, || self.server.greet(headers))
-            .await
+    async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error> {
+        let lease = self.server.lease(pooled, headers).await?;
+        let agreement = lease.agreement().cloned();
+        agreement.ok_or_else(|| self.server.fails(Fault::SessionGone))
     }
 
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
-        let (session, shared) = match conversation {
-            Conversation::Modern | Conversation::Greeting => (None, false),
-            Conversation::Session(session) => (Some(session.clone()), false),
-            Conversation::Shared => (Some(self.share(&headers).await?), true),
+        let session = match conversation {
+            Conversation::Modern | Conversation::Bridged | Conversation::Greeting => Using::None,
+            Conversation::Session(session) => Using::Client(session.clone()),
+            Conversation::Pooled(pooled) => Using::Pooled(self.server.lease(pooled, &headers).await?),
         };
         Ok(Box::new(Post {
             server: Arc::clone(&self.server),
             headers,
             session,
-            shared,
-            sent: None,
+            asked: None,
         }))
     }
 
@@ -151,30 +152,12 @@ impl Transport for StreamableHttp {
     }
 
     async fn end(&self, session: &Session, headers: &Headers) {
-        let Some(id) = &session.id else { return };
-        let Some(id) = HeaderValue::from_str(id).ok() else {
-            return;
-        };
-        let mut lines = headers.injected.clone();
-        lines.push((SESSION_ID, id));
-        lines.push((VERSION, HeaderValue::from_static(session.revision.as_str())));
-        let request = Request {
-            method: Method::DELETE,
-            target: &self.server.target,
-            headers: &lines,
-            body: Bytes::new(),
-            repeatable: true,
-        };
-        let ending = async {
-            // 405 means that the server does not end sessions at a client's word.
-            if let Ok(mut response) = self.server.client.send(request, self.server.deadlines()).await {
-                let _ = response.body(self.server.bounds.answer).await;
-            }
-        };
-        let _ = tokio::time::timeout(END_WITHIN, ending).await;
+        self.server.end_session(session, &headers.injected).await;
     }
 
-    async fn stop(&self) {}
+    async fn stop(&self) {
+        self.server.end_all().await;
+    }
 
     fn kind(&self) -> &'static str {
         "http"
@@ -185,51 +168,58 @@ impl Transport for StreamableHttp {
 struct Post {
     server: Arc<Server>,
     headers: Arc<Headers>,
-    session: Option<Session>,
-    /// Whether `session` is one of the gateway's own, whose wire several clients share.
-    shared: bool,
+    session: Using,
     /// The id of the running request as the server knows it.
-    sent: Option<Id>,
+    asked: Option<Id>,
+}
+
+/// The session that an exchange speaks in.
+enum Using {
+    None,
+    Client(Session),
+    /// One of the gateway's own, in which several clients may speak.
+    Pooled(Lease),
+}
+
+impl Using {
+    fn session(&self) -> Option<&Session> {
+        match self {
+            Self::None => None,
+            Self::Client(session) => Some(session),
+            Self::Pooled(lease) => lease.session(),
+        }
+    }
 }
 
 #[async_trait]
 impl Link for Post {
     async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
-        match self.exchange(message).await {
-            Err(Error {
-                fault: Fault::SessionGone,
-                ..
-            }) if self.shared => {
-                // The server refused before it processed anything, so this is not a second call.
-                self.server
-                    .shared
-                    .forget(&self.headers.injected, self.session.as_ref());
-                let server = Arc::clone(&self.server);
-                let headers = &self.headers;
-                let session = server
-                    .shared
-                    .get(&headers.injected, || server.greet(headers))
-                    .await?;
-                self.session = Some(session);
-                // The client has no session that could be gone.
-                self.exchange(message).await.map_err(|error| match error.fault {
-                    Fault::SessionGone => self
-                        .server
-                        .fails(Fault::Broken("it forgets every session at once".into())),
-                    _ => error,
-                })
-            }
-            outcome => outcome,
+        let outcome = self.exchange(message).await;
+        let (Using::Pooled(lease), true) = (&self.session, is_gone(&outcome)) else {
+            return outcome;
+        };
+        self.server.pooled.forget(lease);
+        if message.kind() != Kind::Request {
+            // It speaks of what is gone: the answer to a question that nobody asks any more.
+            return Ok(Reply::accepted());
         }
+        // The server refused before it processed anything, so this is not a second call.
+        let again = self.server.lease(lease.pooled(), &self.headers).await?;
+        self.session = Using::Pooled(again);
+        // The client has no session that could be gone.
+        self.exchange(message).await.map_err(|error| match error.fault {
+            Fault::SessionGone => self
+                .server
+                .fails(Fault::Broken("it forgets every session at once".into())),
+            _ => error,
+        })
     }
 
     async fn cancel(&mut self, _request: &Message, reason: &str) {
-        let (Some(id), Some(session)) = (&self.sent, &self.session) else {
+        let (Some(id), Some(session)) = (self.asked.take(), self.session.session()) else {
             return;
         };
-        let reason = serde_json::to_string(reason).unwrap_or_default();
-        let params = format!(r#"{{"requestId":{},"reason":{reason}}}"#, id.raw());
-        let cancelled = Message::notification("notifications/cancelled", Some(&params));
+        let cancelled = handshake::cancelled_notification(&id, reason);
         let sent = self
             .server
             .post(&self.headers, Some(session), cancelled.bytes().clone(), true);
@@ -239,21 +229,23 @@ impl Link for Post {
 
 impl Post {
     async fn exchange(&mut self, message: &Message) -> Result<Reply, Error> {
-        // On a shared wire two clients may use the same id at the same time, so there it is ours.
-        let renamed = match (self.shared, message.id()) {
-            (true, Some(_)) if message.method().is_some() => {
-                Some(message.with_id(&self.server.shared.next_id()))
-            }
+        let asks = message.kind() == Kind::Request;
+        // In a session of ours two clients may use the same id at the same time, so there it is ours.
+        // An answer goes under the id that the server asked by.
+        let renamed = match (&self.session, asks) {
+            (Using::Pooled(_), true) => Some(message.with_id(&self.server.pooled.next_id())),
             _ => None,
         };
         let sent = renamed.as_ref().unwrap_or(message);
-        self.sent = sent.id().cloned();
+        if asks {
+            self.asked = sent.id().cloned();
+        }
         let repeatable = message.method().is_some_and(mcp::Method::is_safe_to_repeat);
         let response = self
             .server
             .post(
                 &self.headers,
-                self.session.as_ref(),
+                self.session.session(),
                 sent.bytes().clone(),
                 repeatable,
             )
@@ -261,17 +253,26 @@ impl Post {
         let wire = answer::Wire {
             server: &self.server,
             headers: &self.headers,
-            session: self.session.as_ref(),
+            session: self.session.session(),
         };
-        answer::read(wire, response, sent, message).await
+        let reply = answer::read(wire, response, sent, message).await?;
+        Ok(match &self.session {
+            Using::Pooled(lease) => lease.keep_for(reply),
+            Using::None | Using::Client(_) => reply,
+        })
     }
+}
+
+fn is_gone(outcome: &Result<Reply, Error>) -> bool {
+    let fault = outcome.as_ref().err().map(|error| &error.fault);
+    fault == Some(&Fault::SessionGone)
 }
 
 impl Server {
     /// A session of the gateway's own: `initialize`, then `notifications/initialized`.
-    async fn greet(self: &Arc<Self>, headers: &Headers) -> Result<Session, Error> {
+    async fn greet(self: &Arc<Self>, headers: &Headers, pooled: &Pooled) -> Result<Agreement, Error> {
         let greeting = async {
-            let question = handshake::initialize_request(&Id::number(0));
+            let question = handshake::initialize_request(&Id::number(0), pooled);
             let headers = Headers {
                 injected: headers.injected.clone(),
                 passed: Vec::new(),
@@ -310,12 +311,40 @@ impl Server {
                 .post(&headers, Some(&session), ready.bytes().clone(), true)
                 .await?;
             let _ = response.body(self.bounds.answer).await;
-            Ok(session)
+            Ok(Agreement {
+                session,
+                result: answer,
+            })
         };
         match tokio::time::timeout(GREET_WITHIN, greeting).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.fails(Fault::Silent(GREET_WITHIN))),
         }
+    }
+
+    /// Ends a session at the server: a courtesy, within [`END_WITHIN`].
+    async fn end_session(&self, session: &Session, credentials: &[(HeaderName, HeaderValue)]) {
+        let Some(id) = &session.id else { return };
+        let Some(id) = HeaderValue::from_str(id).ok() else {
+            return;
+        };
+        let mut lines = credentials.to_vec();
+        lines.push((SESSION_ID, id));
+        lines.push((VERSION, HeaderValue::from_static(session.revision.as_str())));
+        let request = Request {
+            method: Method::DELETE,
+            target: &self.target,
+            headers: &lines,
+            body: Bytes::new(),
+            repeatable: true,
+        };
+        let ending = async {
+            // 405 means that the server does not end sessions at a client's word.
+            if let Ok(mut response) = self.client.send(request, self.deadlines()).await {
+                let _ = response.body(self.bounds.answer).await;
+            }
+        };
+        let _ = tokio::time::timeout(END_WITHIN, ending).await;
     }
 
     async fn read_discovery(

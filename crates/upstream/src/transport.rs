@@ -36,14 +36,45 @@ impl Headers {
 /// What a message belongs to, which decides what may be shared to carry it.
 #[derive(Debug, Clone)]
 pub enum Conversation {
-    /// 2026-07-28: every request stands alone.
+    /// A 2026-07-28 request of a client: it stands alone, and its headers come with it.
     Modern,
+    /// A 2026-07-28 request that the gateway made of another, or of its own: what its headers repeat is
+    /// read off the message.
+    Bridged,
     /// The client's own `initialize`: it begins a session.
     Greeting,
     /// A session that a client began.
     Session(Session),
-    /// A legacy request without a session, served on one that the gateway began (`protocol.md` §8.13).
-    Shared,
+    /// A legacy request without a session of its client's, served on one that the gateway began.
+    Pooled(Pooled),
+}
+
+/// Which of the gateway's own sessions serves a request. With the injected headers, which are the
+/// credentials, this tells them apart (`protocol.md` D-40); the default is the one that clients share who
+/// can be asked nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Pooled {
+    /// The client capabilities to declare in its `initialize`: the text of an object. With none of them it
+    /// may be shared by everybody who presents the same credentials.
+    pub capabilities: Option<Arc<str>>,
+    /// Whose it is: the principal. Empty where no capabilities are declared.
+    pub scope: Arc<[u8]>,
+}
+
+impl Pooled {
+    /// Whether only one principal uses it, whose clients may be asked something.
+    pub(crate) fn is_private(&self) -> bool {
+        self.capabilities.is_some()
+    }
+}
+
+/// A session of the gateway's own, and how the server introduced itself in it.
+#[derive(Debug, Clone)]
+pub struct Agreement {
+    /// The session.
+    pub session: Session,
+    /// The server's answer to `initialize`, as it was received.
+    pub result: Message,
 }
 
 /// A legacy session with an upstream.
@@ -81,11 +112,12 @@ pub trait Transport: Send + Sync {
     /// Only when nothing was learned: unreachable, unauthorized, told to wait.
     async fn discover(&self, headers: &Headers) -> Result<Discovery, Error>;
 
-    /// Finds or begins the session of the gateway's own, and tells what was agreed in it (P2).
+    /// Finds or begins a session of the gateway's own, and tells what was agreed in it (P2).
     ///
     /// # Errors
-    /// When the server does not answer `initialize` as a legacy server does.
-    async fn share(&self, headers: &Headers) -> Result<Session, Error>;
+    /// When the server does not answer `initialize` as a legacy server does, or there are as many sessions
+    /// as there may be.
+    async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error>;
 
     /// Opens what carries the messages of a conversation.
     ///

@@ -99,7 +99,7 @@ fn plain(value: &[u8]) -> Result<std::borrow::Cow<'_, str>, HeaderError> {
     Ok(text.trim_matches([' ', '\t']).into())
 }
 
-fn has_name_header(method: &Method) -> bool {
+pub(super) fn has_name_header(method: &Method) -> bool {
     matches!(
         method,
         Method::ToolsCall

@@ -132,6 +132,7 @@ fn by_url(url: &str, home: &TempDir) -> ByUrl {
         streamable_http::Bounds {
             answer: 1 << 20,
             limits,
+            idle: std::time::Duration::from_secs(900),
         },
         Arc::clone(&metrics),
     );

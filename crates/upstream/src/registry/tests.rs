@@ -1,7 +1,7 @@
 //! What an upstream is asked and sent, by a server that answers as it is told.
 
 use super::*;
-use crate::transport::Discovery;
+use crate::transport::{Agreement, Discovery, Pooled};
 use crate::transport::{Link, MessageStream, Reply};
 use async_trait::async_trait;
 use mcp::{Id, Message};
@@ -33,11 +33,14 @@ impl Transport for Script {
         let next = self.0.discoveries.lock().unwrap().remove(0);
         next.map_err(|fault| fault.of(&name()))
     }
-    async fn share(&self, _: &Headers) -> Result<Session, Error> {
-        Ok(Session {
-            greeting: None,
-            id: None,
-            revision: Revision::V2025_06_18,
+    async fn share(&self, _: &Pooled, _: &Headers) -> Result<Agreement, Error> {
+        Ok(Agreement {
+            session: Session {
+                greeting: None,
+                id: None,
+                revision: Revision::V2025_06_18,
+            },
+            result: Message::result_reply(&Id::number(0), r#"{"protocolVersion":"2025-06-18"}"#),
         })
     }
     async fn open(&self, _: &Conversation, _: Arc<Headers>) -> Result<Box<dyn Link>, Error> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp::{Id, Kind, Message, Method};
 
-use super::connection::{Asked, Connection, Started};
+use super::connection::{Asked, Connection, LEFT, Started};
 use super::connections::Connections;
 use crate::error::{Error, Fault};
-use crate::transport::{Headers, Link, MessageStream, Reply};
+use crate::transport::{Headers, Link, MessageStream, Pooled, Reply};
 
 /// The link of one exchange.
 pub(super) struct Carrier {
@@ -18,6 +18,10 @@ pub(super) struct Carrier {
     /// The connection that a session is to begin with. A client that leaves before its handshake is
     /// done drops it here, and so leaves no connection behind.
     greeting: Option<Started>,
+    /// The session of the gateway's own that the connection serves, which can be begun anew.
+    pooled: Option<Pooled>,
+    /// The running request, by its id on the wire.
+    asked: Option<u64>,
 }
 
 impl Carrier {
@@ -32,6 +36,21 @@ impl Carrier {
             connection,
             headers,
             greeting: None,
+            pooled: None,
+            asked: None,
+        }
+    }
+
+    /// Over a connection of a session of the gateway's own.
+    pub(super) fn pooled(
+        connections: &Arc<Connections>,
+        connection: Arc<Connection>,
+        headers: Arc<Headers>,
+        pooled: Pooled,
+    ) -> Self {
+        Self {
+            pooled: Some(pooled),
+            ..Self::on(connections, connection, headers)
         }
     }
 
@@ -44,8 +63,9 @@ impl Carrier {
         }
     }
 
-    async fn ask(&self, message: &Message) -> Result<Reply, Error> {
+    async fn ask(&mut self, message: &Message) -> Result<Reply, Error> {
         let asked = self.connection.ask(message, &self.headers)?;
+        self.asked = Some(asked.id());
         let mut answer = Answer {
             connection: Arc::clone(&self.connection),
             headers: Arc::clone(&self.headers),
@@ -116,23 +136,31 @@ impl Carrier {
 #[async_trait]
 impl Link for Carrier {
     async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
-        match self.carry(message).await {
-            Err(Error {
-                fault: Fault::SessionGone,
-                ..
-            }) if self.connection.routing.is_shared() => {
-                // Nothing was processed, so this is not a second call.
-                self.connection = self.connections.shared(&self.headers).await?.0;
-                let outcome = self.carry(message).await;
-                // The client has no session that could be gone.
-                outcome.map_err(|error| self.connections.never_gone(error))
-            }
-            outcome => outcome,
+        let outcome = self.carry(message).await;
+        let gone = outcome
+            .as_ref()
+            .is_err_and(|error| error.fault == Fault::SessionGone);
+        let (Some(pooled), true) = (&self.pooled, gone) else {
+            return outcome;
+        };
+        if matches!(message.kind(), Kind::Result | Kind::Error) {
+            // The answer to a question that nobody asks any more.
+            return Ok(Reply::accepted());
         }
+        // Nothing was processed, so this is not a second call.
+        self.connection = self.connections.pooled(pooled, &self.headers).await?.0;
+        let outcome = self.carry(message).await;
+        // The client has no session that could be gone.
+        outcome.map_err(|error| self.connections.never_gone(error))
     }
 
-    async fn cancel(&mut self, _request: &Message, _reason: &str) {
-        // Dropping the reply has told the server already.
+    async fn cancel(&mut self, request: &Message, reason: &str) {
+        // One whose reply was dropped is told already, and an `initialize` cannot be cancelled.
+        if request.method() != Some(&Method::Initialize)
+            && let Some(id) = self.asked.take()
+        {
+            self.connection.give_up(id, reason, &self.headers);
+        }
     }
 }
 
@@ -158,7 +186,7 @@ impl MessageStream for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if self.cancellable {
-            self.connection.give_up(self.asked.id(), &self.headers);
+            self.connection.give_up(self.asked.id(), LEFT, &self.headers);
         }
     }
 }

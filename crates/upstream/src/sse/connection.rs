@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{Reason, Response, Target};
 use mcp::frame::sse::{Event, SseReader};
-use mcp::{Body, Kind, Message};
+use mcp::{Body, Id, Kind, Message};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use super::opening::Opened;
 use super::posting;
 use super::server::Server;
 use crate::error::{Error, Fault};
+use crate::handshake;
 use crate::pending::{Attribution, Ticket};
 use crate::routing::{Routing, refusal};
 use crate::transport::{Headers, MessageStream};
@@ -27,6 +28,9 @@ use crate::unclaimed::Reader;
 
 /// Events that are no message before the server is taken for broken.
 const GARBAGE_BORNE: u64 = 100;
+
+/// Why a request is taken back whose caller says no more.
+pub(super) const LEFT: &str = "the client no longer waits";
 
 /// POSTs under way that no caller waits for: pongs, refusals, cancellations.
 const ASIDE: usize = 64;
@@ -183,10 +187,9 @@ impl Connection {
     }
 
     /// Takes a request back: the server is told if it still runs there.
-    pub(super) fn give_up(self: &Arc<Self>, id: u64, headers: &Arc<Headers>) {
+    pub(super) fn give_up(self: &Arc<Self>, id: u64, reason: &str, headers: &Arc<Headers>) {
         if self.routing.pending.abandon(id) {
-            let params = format!(r#"{{"requestId":{id},"reason":"the client no longer waits"}}"#);
-            let cancelled = Message::notification("notifications/cancelled", Some(&params));
+            let cancelled = handshake::cancelled_notification(&Id::number(id), reason);
             self.aside(cancelled, headers);
         }
     }

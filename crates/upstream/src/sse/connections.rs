@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
-use mcp::{Id, Revision};
+use mcp::Id;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,13 +21,13 @@ use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::handshake;
 use crate::pending::Attribution;
-use crate::transport::{Headers, Session};
+use crate::transport::{Agreement, Headers, Pooled, Session};
 
 /// A handshake of ours, cold start of the server included.
 const GREET_WITHIN: Duration = Duration::from_secs(30);
 
-/// Sets of credentials with a shared connection at once; beyond it the one unused longest is retired.
-const SHARED: usize = 256;
+/// Connections of the gateway's own sessions at once; beyond it the one unused longest is retired.
+const POOLED: usize = 256;
 
 /// The pause before a lost connection is opened again; it doubles with each attempt in vain …
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -40,8 +40,15 @@ const ATTEMPTS: u32 = 8;
 
 type Credentials = Vec<(HeaderName, HeaderValue)>;
 
-/// A shared connection, and what was agreed in the handshake on it.
-type Agreed = (Arc<Connection>, Revision);
+/// A connection, and what was agreed in the handshake on it.
+type Agreed = (Arc<Connection>, Agreement);
+
+/// What tells the gateway's own sessions apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    credentials: Credentials,
+    pooled: Pooled,
+}
 
 pub(super) struct Connections {
     server: Arc<Server>,
@@ -49,8 +56,8 @@ pub(super) struct Connections {
     /// Serve one session each.
     private: Mutex<HashMap<Box<str>, Arc<Connection>>>,
     /// Serve requests that come without a session.
-    shared: Mutex<Places>,
-    /// One for each private connection, from before its opening until it has ended.
+    pooled: Mutex<Places>,
+    /// One for each connection that serves one session or one principal, from before its opening until it has ended.
     seats: Arc<Semaphore>,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -58,11 +65,11 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct Places {
-    by_credentials: HashMap<Credentials, Arc<Place>>,
+    by_key: HashMap<Key, Arc<Place>>,
     clock: u64,
 }
 
-/// The place of one shared connection: opened when needed, once for all who wait.
+/// The place of one connection: opened when needed, once for all who wait.
 #[derive(Default)]
 struct Place {
     current: Mutex<Option<Agreed>>,
@@ -77,22 +84,31 @@ impl Connections {
             server,
             runtime,
             private: Mutex::default(),
-            shared: Mutex::default(),
+            pooled: Mutex::default(),
             seats: Arc::new(Semaphore::new(seats)),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }
 
-    /// The connection that requests with these credentials share, its handshake done.
+    /// The connection of this session of the gateway's own, its handshake done.
     ///
     /// # Errors
-    /// When it cannot be opened, or the server does not agree.
-    pub(super) async fn shared(self: &Arc<Self>, headers: &Headers) -> Result<Agreed, Error> {
-        let place = self.place(&headers.injected);
+    /// When it cannot be opened, or the server does not agree; [`Fault::Full`] when there are as many as
+    /// there may be.
+    pub(super) async fn pooled(
+        self: &Arc<Self>,
+        pooled: &Pooled,
+        headers: &Headers,
+    ) -> Result<Agreed, Error> {
+        let key = Key {
+            credentials: headers.injected.clone(),
+            pooled: pooled.clone(),
+        };
+        let place = self.place(&key);
         match place.taken() {
             Some(agreed) => Ok(agreed),
-            None => self.fill(&place, &headers.injected).await,
+            None => self.fill(&place, &key).await,
         }
     }
 
@@ -102,13 +118,7 @@ impl Connections {
     /// [`Fault::Full`] when there are as many as there may be.
     pub(super) async fn open_private(self: &Arc<Self>, headers: &Arc<Headers>) -> Result<Started, Error> {
         self.private().retain(|_, connection| connection.is_alive());
-        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
-            let bound = format!(
-                "{} sessions with a connection each (`bounds.children`)",
-                self.server.bounds.sessions
-            );
-            return Err(self.fails(Fault::Full(bound)));
-        };
+        let seat = self.seat()?;
         let afterwards = |_| async {}.boxed();
         self.open(headers, Attribution::Oldest, Some(seat), afterwards)
             .await
@@ -145,7 +155,7 @@ impl Connections {
         self.tasks.close();
         self.tasks.wait().await;
         self.private().clear();
-        self.locked().by_credentials.clear();
+        self.locked().by_key.clear();
     }
 
     pub(super) fn fails(&self, fault: Fault) -> Error {
@@ -161,15 +171,11 @@ impl Connections {
     }
 
     /// Opens and greets a shared connection into its place, once for all who wait.
-    async fn fill(self: &Arc<Self>, place: &Arc<Place>, credentials: &Credentials) -> Result<Agreed, Error> {
+    async fn fill(self: &Arc<Self>, place: &Arc<Place>, key: &Key) -> Result<Agreed, Error> {
         let ask = || {
-            let (connections, place, injected) = (Arc::clone(self), Arc::clone(place), credentials.clone());
+            let (connections, place, key) = (Arc::clone(self), Arc::clone(place), key.clone());
             async move {
-                let headers = Arc::new(Headers {
-                    injected,
-                    passed: Vec::new(),
-                });
-                let agreed = connections.greeted(&place, &headers).await?;
+                let agreed = connections.greeted(&place, &key).await?;
                 place.put(agreed.clone());
                 Ok(agreed)
             }
@@ -177,38 +183,52 @@ impl Connections {
         place.opening.join(ask).await
     }
 
-    async fn greeted(self: &Arc<Self>, place: &Arc<Place>, headers: &Arc<Headers>) -> Result<Agreed, Error> {
-        let (connections, reopened) = (Arc::clone(self), Arc::clone(place));
-        let credentials = headers.injected.clone();
+    async fn greeted(self: &Arc<Self>, place: &Arc<Place>, key: &Key) -> Result<Agreed, Error> {
+        let headers = &Arc::new(Headers {
+            injected: key.credentials.clone(),
+            passed: Vec::new(),
+        });
+        let (seat, attribution) = match key.pooled.is_private() {
+            true => (Some(self.seat()?), Attribution::OnlyIfAlone),
+            false => (None, Attribution::Unasked),
+        };
+        let (connections, reopened, again) = (Arc::clone(self), Arc::clone(place), key.clone());
         let afterwards = move |connection: Arc<Connection>| {
-            if connection.is_missed() {
-                connections.open_again(reopened, credentials)
+            // One that many use is likely wanted again.
+            if connection.is_missed() && !again.pooled.is_private() {
+                connections.open_again(reopened, again)
             } else {
                 async {}.boxed()
             }
         };
-        let started = self
-            .open(headers, Attribution::OnlyIfAlone, None, afterwards)
-            .await?;
+        let started = self.open(headers, attribution, seat, afterwards).await?;
         let connection = Arc::clone(started.connection());
         let greeting = async {
-            let question = handshake::initialize_request(&Id::number(0));
+            let question = handshake::initialize_request(&Id::number(0), &key.pooled);
             let answer = connection.answer_to(&question, headers).await?;
             let revision = handshake::agreement(&self.server.name, &answer)?;
             let ready = handshake::initialized_notification();
             connection.put(&ready, headers).await?;
-            Ok(revision)
+            let session = Session {
+                id: None,
+                revision,
+                greeting: None,
+            };
+            Ok(Agreement {
+                session,
+                result: answer,
+            })
         };
-        let revision = tokio::time::timeout(GREET_WITHIN, greeting)
+        let agreement = tokio::time::timeout(GREET_WITHIN, greeting)
             .await
             .unwrap_or_else(|_| Err(self.fails(Fault::Silent(GREET_WITHIN))))
             .map_err(|error| self.never_gone(error))?;
         connection.forget_use();
-        Ok((started.keep(), revision))
+        Ok((started.keep(), agreement))
     }
 
     /// Opens a lost connection again before a call needs it; a call that comes first does it itself.
-    fn open_again(self: Arc<Self>, place: Arc<Place>, credentials: Credentials) -> BoxFuture<'static, ()> {
+    fn open_again(self: Arc<Self>, place: Arc<Place>, key: Key) -> BoxFuture<'static, ()> {
         let opening = async move {
             let mut pause = FIRST_PAUSE;
             for _ in 0..ATTEMPTS {
@@ -217,7 +237,7 @@ impl Connections {
                 if place.taken().is_some() {
                     return;
                 }
-                match self.fill(&place, &credentials).await.map_err(|error| error.fault) {
+                match self.fill(&place, &key).await.map_err(|error| error.fault) {
                     Err(Fault::Unreachable(_) | Fault::Silent(_) | Fault::Broken(_)) => {}
                     Err(Fault::Status { .. }) => {}
                     // It speaks otherwise now, or not to us: whoever calls next will find out.
@@ -270,21 +290,32 @@ impl Connections {
         arrived.unwrap_or_else(|_| Err(self.is_stopping()))
     }
 
-    fn place(&self, credentials: &Credentials) -> Arc<Place> {
+    fn seat(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned();
+        seat.map_err(|_| {
+            let bound = format!(
+                "{} connections that serve one session or one principal each (`bounds.children`)",
+                self.server.bounds.sessions
+            );
+            self.fails(Fault::Full(bound))
+        })
+    }
+
+    fn place(&self, key: &Key) -> Arc<Place> {
         let mut places = self.locked();
         places.clock += 1;
         let now = places.clock;
-        if let Some(place) = places.by_credentials.get(credentials) {
+        if let Some(place) = places.by_key.get(key) {
             *place.used() = now;
             return Arc::clone(place);
         }
-        if places.by_credentials.len() >= SHARED {
+        if places.by_key.len() >= POOLED {
             let oldest = places
-                .by_credentials
+                .by_key
                 .iter()
                 .min_by_key(|(_, place)| *place.used())
                 .map(|(key, _)| key.clone());
-            if let Some(place) = oldest.and_then(|oldest| places.by_credentials.remove(&oldest))
+            if let Some(place) = oldest.and_then(|oldest| places.by_key.remove(&oldest))
                 && let Some((connection, _)) = place.taken()
             {
                 connection.retire();
@@ -292,9 +323,7 @@ impl Connections {
         }
         let place = Arc::new(Place::default());
         *place.used() = now;
-        places
-            .by_credentials
-            .insert(credentials.clone(), Arc::clone(&place));
+        places.by_key.insert(key.clone(), Arc::clone(&place));
         place
     }
 
@@ -319,7 +348,7 @@ impl Connections {
     }
 
     fn locked(&self) -> MutexGuard<'_, Places> {
-        self.shared
+        self.pooled
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }

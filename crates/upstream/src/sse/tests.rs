@@ -59,7 +59,8 @@ async fn shared(sse: &Sse, peer: &mut Peer) -> (Box<dyn Link>, Stream) {
         peer.post().await.accept().await;
         stream
     };
-    let (link, stream) = soon(async { tokio::join!(open(sse, Conversation::Shared), server) }).await;
+    let (link, stream) =
+        soon(async { tokio::join!(open(sse, Conversation::Pooled(Pooled::default())), server) }).await;
     (link.unwrap(), stream)
 }
 
@@ -186,7 +187,9 @@ async fn two_clients_with_equal_ids_at_once_hear_their_own() {
     let mut peer = Peer::start().await;
     let sse = peer.client(SMALL);
     let (mut one, mut stream) = shared(&sse, &mut peer).await;
-    let mut other = soon(open(&sse, Conversation::Shared)).await.unwrap();
+    let mut other = soon(open(&sse, Conversation::Pooled(Pooled::default())))
+        .await
+        .unwrap();
     let (first, second) = (
         message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#),
         message(r#"{"jsonrpc":"2.0","id":1,"method":"prompts/list"}"#),

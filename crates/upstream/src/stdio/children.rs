@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use mcp::{Id, Message, Revision};
+use mcp::{Id, Message};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::handshake;
 use crate::metrics::Metrics;
 use crate::pause::Pauses;
 use crate::pending::Attribution;
-use crate::transport::{Discovery, Session};
+use crate::transport::{Agreement, Discovery, Pooled, Session};
 
 /// A handshake of ours, a download by `npx` or `uvx` included.
 const GREET_WITHIN: Duration = Duration::from_secs(120);
@@ -35,11 +35,14 @@ pub(super) struct Children {
     metrics: Arc<Metrics>,
     /// Serves every 2026-07-28 request.
     pub(super) modern: Slot,
-    /// Serves legacy requests that come without a session.
+    /// Serves legacy requests that come without a session, of clients who can be asked nothing.
     pub(super) shared: Slot,
+    /// Serve the rest of them, one principal each; a process cannot be told headers, so they tell no
+    /// children apart.
+    pooled: Mutex<HashMap<Pooled, Arc<Slot>>>,
     /// Serve one legacy session each.
     private: Mutex<HashMap<Box<str>, Arc<Wire>>>,
-    /// One for each private child that may run, from before its start until it has ended.
+    /// One for each child that serves one session or one principal, from before its start until it has ended.
     pub(super) seats: Arc<Semaphore>,
     pub(super) pauses: Arc<Pauses>,
     stopping: CancellationToken,
@@ -64,6 +67,7 @@ impl Children {
             metrics,
             modern: Slot::default(),
             shared: Slot::default(),
+            pooled: Mutex::default(),
             private: Mutex::new(HashMap::new()),
             seats: Arc::new(Semaphore::new(bounds.children.min(Semaphore::MAX_PERMITS))),
             pauses: Arc::new(Pauses::default()),
@@ -74,39 +78,73 @@ impl Children {
 
     /// Starts a child that many clients share.
     pub(super) async fn start_shared(self: &Arc<Self>) -> Result<Started, Error> {
-        self.start(Attribution::OnlyIfAlone, None, None).await
+        self.start(Attribution::Unasked, None, None).await
     }
 
     /// Starts a child for one session.
     pub(super) async fn start_private(self: &Arc<Self>) -> Result<Started, Error> {
         self.private().retain(|_, wire| wire.is_alive());
-        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
-            let bound = format!(
-                "{} sessions with a process each (`bounds.children`)",
-                self.bounds.children
-            );
-            return Err(Fault::Full(bound).of(&self.name));
-        };
+        let seat = self.seat()?;
         self.start(Attribution::Oldest, Some(self.bounds.idle), Some(seat))
             .await
     }
 
-    /// The child that shares the gateway's own legacy session, its handshake done.
-    pub(super) async fn greeted(self: &Arc<Self>) -> Result<(Arc<Wire>, Revision), Error> {
-        let wire = self.shared.get_or_start(|| self.start_shared()).await?;
-        if let Some(revision) = wire.agreed.get() {
-            return Ok((wire.clone(), *revision));
+    /// The child of this session of the gateway's own, its handshake done.
+    ///
+    /// # Errors
+    /// [`Fault::Full`] when there are as many as there may be.
+    pub(super) async fn greeted(self: &Arc<Self>, pooled: &Pooled) -> Result<(Arc<Wire>, Agreement), Error> {
+        let wire = match pooled.is_private() {
+            false => self.shared.get_or_start(|| self.start_shared()).await?,
+            true => {
+                let slot = self.slot_of(pooled);
+                slot.get_or_start(|| self.start_pooled()).await?
+            }
+        };
+        if let Some(agreement) = wire.agreed.get() {
+            return Ok((wire.clone(), agreement.clone()));
         }
-        let (children, greeted) = (Arc::clone(self), Arc::clone(&wire));
+        let (children, greeted, pooled) = (Arc::clone(self), Arc::clone(&wire), pooled.clone());
         let handshake = async move {
-            let agreed = greeted.agreed.get_or_try_init(|| children.greet(&greeted));
-            agreed.await.copied()
+            let greeting = || children.greet(&greeted, &pooled);
+            greeted.agreed.get_or_try_init(greeting).await.cloned()
         };
         // The runtime's own, because a caller who leaves must not leave half a handshake behind:
         // the next one would begin a second on the same pipe.
         let done = self.runtime.spawn(self.lives.track_future(handshake)).await;
-        let revision = done.unwrap_or_else(|_| Err(self.is_stopping()))?;
-        Ok((wire, revision))
+        let agreement = done.unwrap_or_else(|_| Err(self.is_stopping()))?;
+        Ok((wire, agreement))
+    }
+
+    /// Starts a child that one principal's calls share.
+    async fn start_pooled(self: &Arc<Self>) -> Result<Started, Error> {
+        let seat = self.seat()?;
+        self.start(Attribution::OnlyIfAlone, Some(self.bounds.idle), Some(seat))
+            .await
+    }
+
+    /// The place of a principal's own child. Those that serve nobody any more are forgotten, so that
+    /// there are never more than children and callers.
+    fn slot_of(&self, pooled: &Pooled) -> Arc<Slot> {
+        let mut slots = self.pooled();
+        if let Some(slot) = slots.get(pooled) {
+            return Arc::clone(slot);
+        }
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_taken());
+        let slot = Arc::new(Slot::default());
+        slots.insert(pooled.clone(), Arc::clone(&slot));
+        slot
+    }
+
+    fn seat(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned();
+        seat.map_err(|_| {
+            let bound = format!(
+                "{} processes that serve one session or one principal each (`bounds.children`)",
+                self.bounds.children
+            );
+            Fault::Full(bound).of(&self.name)
+        })
     }
 
     /// Keeps a child for the session that it agreed to, and names the session.
@@ -137,6 +175,7 @@ impl Children {
         self.lives.close();
         self.lives.wait().await;
         self.private().clear();
+        self.pooled().clear();
     }
 
     /// What its children said to nobody.
@@ -191,14 +230,21 @@ impl Children {
     }
 
     /// The gateway's own handshake.
-    async fn greet(&self, wire: &Wire) -> Result<Revision, Error> {
+    async fn greet(&self, wire: &Wire, pooled: &Pooled) -> Result<Agreement, Error> {
         let greeting = async {
-            let answer = wire
-                .answer_to(&handshake::initialize_request(&Id::number(0)))
-                .await?;
+            let question = handshake::initialize_request(&Id::number(0), pooled);
+            let answer = wire.answer_to(&question).await?;
             let revision = handshake::agreement(&self.name, &answer).inspect_err(|_| wire.stop())?;
             wire.put(&handshake::initialized_notification()).await?;
-            Ok(revision)
+            let session = Session {
+                id: None,
+                revision,
+                greeting: None,
+            };
+            Ok(Agreement {
+                session,
+                result: answer,
+            })
         };
         match tokio::time::timeout(GREET_WITHIN, greeting).await {
             Ok(outcome) => outcome,
@@ -217,7 +263,8 @@ impl Children {
         wire: &Wire,
         mut asked: Pin<&mut impl Future<Output = Result<Message, Error>>>,
     ) -> Option<Message> {
-        let mut greeting = std::pin::pin!(wire.agreed.get_or_try_init(|| self.greet(wire)));
+        let nobody = Pooled::default();
+        let mut greeting = std::pin::pin!(wire.agreed.get_or_try_init(|| self.greet(wire, &nobody)));
         tokio::select! {
             biased;
             Ok(answer) = asked.as_mut() => {
@@ -249,6 +296,12 @@ impl Children {
             _ => error.to_string(),
         };
         Fault::NotStarted(why).of(&self.name)
+    }
+
+    fn pooled(&self) -> MutexGuard<'_, HashMap<Pooled, Arc<Slot>>> {
+        self.pooled
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn private(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Wire>>> {

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use mcp::{Id, Kind, Message, Method};
 
 use super::children::Children;
-use super::wire::{Started, Wire};
+use super::wire::{LEFT, Started, Wire};
 use crate::error::{Error, Fault};
 use crate::pending::Ticket;
-use crate::transport::{Link, MessageStream, Reply};
+use crate::transport::{Link, MessageStream, Pooled, Reply};
 use crate::unclaimed::Reader;
 
 /// The link of one exchange.
@@ -21,6 +21,10 @@ pub(super) struct Pipe {
     greeting: Option<Started>,
     /// Whether the child serves one session, which is gone with it.
     of_session: bool,
+    /// The session of the gateway's own that the child serves, which can be begun anew.
+    pooled: Option<Pooled>,
+    /// The running request, by its id on the wire.
+    asked: Option<u64>,
 }
 
 impl Pipe {
@@ -31,6 +35,16 @@ impl Pipe {
             wire,
             greeting: None,
             of_session: false,
+            pooled: None,
+            asked: None,
+        }
+    }
+
+    /// To a child of a session of the gateway's own.
+    pub(super) fn pooled(children: &Arc<Children>, wire: Arc<Wire>, pooled: Pooled) -> Self {
+        Self {
+            pooled: Some(pooled),
+            ..Self::to(children, wire)
         }
     }
 
@@ -44,17 +58,25 @@ impl Pipe {
 
     /// To a child whose session begins with this exchange.
     pub(super) fn greeting(children: &Arc<Children>, started: Started) -> Self {
+        let wire = Arc::clone(started.wire());
         Self {
-            children: Arc::clone(children),
-            wire: Arc::clone(started.wire()),
             greeting: Some(started),
-            of_session: false,
+            ..Self::to(children, wire)
         }
     }
 
-    async fn ask(&self, message: &Message) -> Result<Reply, Error> {
+    async fn ask(&mut self, message: &Message) -> Result<Reply, Error> {
         // An error here says that nothing was sent.
-        let ticket = self.wire.ask(message).await.map_err(|error| self.unsent(error))?;
+        let ticket = match (self.wire.ask(message).await, &self.pooled) {
+            // It was idle for too long, just now. Its next child hears the request for the first time.
+            (Err(_), Some(pooled)) if pooled.is_private() => {
+                self.wire = self.children.greeted(pooled).await?.0;
+                self.wire.ask(message).await
+            }
+            (asked, _) => asked,
+        };
+        let ticket = ticket.map_err(|error| self.unsent(error))?;
+        self.asked = Some(ticket.id);
         // An `initialize` cannot be cancelled.
         let cancellable = message.method() != Some(&Method::Initialize);
         let mut answer = Answer {
@@ -134,8 +156,13 @@ impl Link for Pipe {
         }
     }
 
-    async fn cancel(&mut self, _request: &Message, _reason: &str) {
-        // Dropping the reply has told the child already.
+    async fn cancel(&mut self, request: &Message, reason: &str) {
+        // One whose reply was dropped is told already, and an `initialize` cannot be cancelled.
+        if request.method() != Some(&Method::Initialize)
+            && let Some(id) = self.asked.take()
+        {
+            self.wire.give_up(id, reason);
+        }
     }
 }
 
@@ -166,7 +193,7 @@ impl MessageStream for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if self.cancellable {
-            self.wire.give_up(self.ticket.id);
+            self.wire.give_up(self.ticket.id, LEFT);
         }
     }
 }

@@ -28,6 +28,12 @@ impl Slot {
         Ok(wire)
     }
 
+    /// Whether a child is here that takes requests, or is being started.
+    pub(super) fn is_taken(&self) -> bool {
+        let place = self.place.try_lock();
+        place.map_or(true, |place| place.as_ref().is_some_and(|wire| wire.is_alive()))
+    }
+
     /// Puts a child that was started elsewhere in this place, unless one there takes requests: that one
     /// may be answering some.
     pub(super) async fn fill(&self, started: Started) {

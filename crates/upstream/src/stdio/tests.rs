@@ -85,11 +85,13 @@ async fn a_server_that_speaks_before_it_answers_is_understood() {
     let stdio = stdio(LEGACY, 1);
 
     assert_eq!(soon(discover(&stdio)).await.unwrap(), Discovery::Legacy);
-    let shared = soon(stdio.share(&Headers::default())).await.unwrap();
+    let shared = soon(stdio.share(&Pooled::default(), &Headers::default()))
+        .await
+        .unwrap();
     let mut link = soon(open(&stdio, Conversation::Greeting)).await.unwrap();
     let reply = soon(link.send(&initialize())).await.unwrap();
 
-    assert_eq!(shared.revision, Revision::V2025_06_18);
+    assert_eq!(shared.session.revision, Revision::V2025_06_18);
     assert!(reply.session.is_some());
     assert!(matches!(reply.messages, Messages::One(answer) if answer.id() == initialize().id()));
     soon(stdio.stop()).await;
@@ -163,11 +165,11 @@ async fn a_handshake_of_ours_outlives_the_caller_who_began_it() {
     let started = children.shared.get_or_start(|| children.start_shared());
     soon(started).await.unwrap();
 
-    leave(children.greeted()).await;
+    leave(children.greeted(&Pooled::default())).await;
 
     // A second `initialize` on the same pipe would be refused.
-    let (_, revision) = soon(children.greeted()).await.unwrap();
-    assert_eq!(revision, Revision::V2025_06_18);
+    let (_, agreement) = soon(children.greeted(&Pooled::default())).await.unwrap();
+    assert_eq!(agreement.session.revision, Revision::V2025_06_18);
     soon(stdio.stop()).await;
 }
 
@@ -396,7 +398,11 @@ async fn a_command_that_crashes_at_its_start_is_not_asked_again_without_pause() 
         stdio.children.pauses.note_crash(tokio::time::Instant::now());
     }
 
-    for conversation in [Conversation::Modern, Conversation::Shared, Conversation::Greeting] {
+    for conversation in [
+        Conversation::Modern,
+        Conversation::Pooled(Pooled::default()),
+        Conversation::Greeting,
+    ] {
         let error = open(&stdio, conversation).await.err().unwrap();
         assert!(error.to_string().contains("the next start is in"), "{error}");
     }

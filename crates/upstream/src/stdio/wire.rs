@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::frame::line::LineReader;
-use mcp::{Body, Kind, Message, Revision};
+use mcp::{Body, Id, Kind, Message};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{OnceCell, mpsc};
@@ -16,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
 use crate::error::{Error, Fault};
+use crate::handshake;
 use crate::metrics::Metrics;
 use crate::pause::Pauses;
 use crate::pending::{Attribution, Ticket};
 use crate::routing::{Routing, refusal};
+use crate::transport::Agreement;
 
 /// Lines that may wait for a child that is slow to read.
 const QUEUE: usize = 64;
@@ -30,6 +32,9 @@ const GARBAGE_BORNE: u64 = 100;
 /// Read at once from a child.
 const READ: usize = 16 * 1024;
 
+/// Why a request is taken back whose caller says no more.
+pub(super) const LEFT: &str = "the client no longer waits";
+
 /// Why a child is ended that can be asked nothing more.
 const DEAF: &str = "it closed its input";
 
@@ -39,7 +44,7 @@ pub(super) struct Wire {
     /// To whom the child's messages belong.
     pub(super) routing: Routing,
     /// What was agreed in a handshake of the gateway's own, once there was one.
-    pub(super) agreed: OnceCell<Revision>,
+    pub(super) agreed: OnceCell<Agreement>,
     /// Cancelled once the child has written anything.
     pub(super) heard: CancellationToken,
     lines: mpsc::Sender<Line>,
@@ -156,10 +161,11 @@ impl Wire {
     }
 
     /// Takes a request back: the child is told if it knows of it. Never waits, as a caller who leaves
-    /// cannot: where the queue has no room, the cancellation goes ahead of what waits in it.
-    pub(super) fn give_up(&self, id: u64) {
+    /// cannot: where the queue has no room, the cancellation goes ahead of what waits in it, with the
+    /// usual reason.
+    pub(super) fn give_up(&self, id: u64, reason: &str) {
         if self.routing.pending.take_back(id) {
-            let text = cancellation(id);
+            let text = cancellation(id, reason);
             if let Err(mpsc::error::TrySendError::Full(_)) = self.lines.try_send(Line { text, request: None })
             {
                 self.owed().push(id);
@@ -261,7 +267,7 @@ impl Wire {
             let owed = std::mem::take(&mut *self.owed());
             for id in owed {
                 if written.is_ok() {
-                    written = stdin.write_all(&cancellation(id)).await;
+                    written = stdin.write_all(&cancellation(id, LEFT)).await;
                 }
             }
             if let Err(error) = written {
@@ -376,9 +382,8 @@ impl Drop for Started {
     }
 }
 
-fn cancellation(id: u64) -> Bytes {
-    let params = format!(r#"{{"requestId":{id},"reason":"the client no longer waits"}}"#);
-    framed(&Message::notification("notifications/cancelled", Some(&params)))
+fn cancellation(id: u64, reason: &str) -> Bytes {
+    framed(&handshake::cancelled_notification(&Id::number(id), reason))
 }
 
 fn framed(message: &Message) -> Bytes {

@@ -46,6 +46,7 @@ async fn peer(answers: Vec<String>) -> Peer {
     let bounds = Bounds {
         answer: 1024,
         limits: mcp::Limits::default(),
+        idle: std::time::Duration::from_secs(900),
     };
     let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
     Peer {

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
 use mcp::{Id, Message, Object, Revision, meta};
 
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::registry::Upstream;
-use crate::transport::{Conversation, Headers};
+use crate::transport::{Conversation, Headers, Pooled};
 
 /// Pages of a tool list that are read for counting.
 const PAGES: usize = 50;
 
 /// What an upstream turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
+pub struct Summary {
     /// The newest revision it speaks.
     pub revision: Option<Revision>,
     /// How many tools it lists; `None` when it has no list of tools.
@@ -26,7 +25,7 @@ pub struct Introduction {
 ///
 /// # Errors
 /// When it cannot be reached or does not speak MCP.
-pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Introduction, Error> {
+pub async fn summarize(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Summary, Error> {
     let eras = upstream.learn(headers).await?;
     let modern = eras.modern.is_some();
     let mut tools = 0;
@@ -34,16 +33,12 @@ pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<In
     for page in 0..PAGES {
         let question = list_request(page, modern, cursor.as_deref());
         let conversation = if modern {
-            Conversation::Modern
+            Conversation::Bridged
         } else {
-            Conversation::Shared
+            Conversation::Pooled(Pooled::default())
         };
-        let mut headers = headers.clone();
-        if modern {
-            headers.passed = modern_headers("tools/list");
-        }
         let reply = upstream
-            .open(conversation, headers)
+            .open(conversation, headers.clone())
             .await?
             .send(&question)
             .await?;
@@ -51,7 +46,7 @@ pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<In
         let answer = reply.messages.answer().await?.ok_or_else(silent)?;
         let Some(result) = answer.result().and_then(|result| Object::parse(result).ok()) else {
             // A server without tools answers with an error; that is not a fault.
-            return Ok(Introduction {
+            return Ok(Summary {
                 revision: eras.newest(),
                 tools: None,
             });
@@ -66,25 +61,10 @@ pub async fn introduce(upstream: &Arc<Upstream>, headers: &Headers) -> Result<In
             Some(_) | None => break,
         }
     }
-    Ok(Introduction {
+    Ok(Summary {
         revision: eras.newest(),
         tools: Some(tools),
     })
-}
-
-/// The headers that a 2026-07-28 request of our own carries.
-fn modern_headers(method: &'static str) -> Vec<(http::HeaderName, HeaderValue)> {
-    let version = Revision::V2026_07_28.as_str();
-    vec![
-        (
-            http::HeaderName::from_static("mcp-protocol-version"),
-            HeaderValue::from_static(version),
-        ),
-        (
-            http::HeaderName::from_static("mcp-method"),
-            HeaderValue::from_static(method),
-        ),
-    ]
 }
 
 fn list_request(page: usize, modern: bool, cursor: Option<&[u8]>) -> Message {

@@ -1,0 +1,327 @@
+//! Legacy sessions that the gateway began, for requests that come without one (`protocol.md` D-40).
+//!
+//! One per set of injected headers, declared capabilities and principal: two callers share a session only
+//! when the server cannot tell them apart anyway, and may ask neither of them what the other hears. One
+//! that is a principal's own ends when nobody has used it for long; each ends when it has to make place for
+//! another. The server is told so, though never while a call runs in it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use http::{HeaderName, HeaderValue};
+use mcp::{Id, Message};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Server;
+use crate::error::Error;
+use crate::transport::{Agreement, Headers, MessageStream, Messages, Pooled, Reply, Session};
+
+/// Sessions remembered at once; beyond it the one unused longest is ended, which costs its next caller a
+/// handshake.
+const REMEMBERED: usize = 1024;
+
+/// Sessions that are ended side by side.
+const ENDED_AT_ONCE: usize = 16;
+
+/// The least time between two looks for sessions that nobody uses.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+type Credentials = Vec<(HeaderName, HeaderValue)>;
+
+/// What tells sessions apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    credentials: Credentials,
+    pooled: Pooled,
+}
+
+/// The sessions of the gateway's own with one server.
+#[derive(Default)]
+pub(super) struct PooledSessions {
+    table: Mutex<Table>,
+    last_id: AtomicU64,
+    stopping: CancellationToken,
+}
+
+#[derive(Default)]
+struct Table {
+    by_key: HashMap<Key, Arc<Place>>,
+    /// Whether a task looks for those that nobody uses.
+    watched: bool,
+}
+
+/// The place of one session: begun when needed, once for all who wait.
+struct Place {
+    key: Key,
+    agreement: OnceCell<Agreement>,
+    use_of: Mutex<Use>,
+}
+
+struct Use {
+    /// Calls that hold it.
+    running: usize,
+    last: Instant,
+    /// Whether it ends with the last of them.
+    retired: bool,
+}
+
+/// The use of a session by one call. As long as there is one, the session is not ended.
+pub(super) struct Lease {
+    server: Arc<Server>,
+    place: Arc<Place>,
+}
+
+impl PooledSessions {
+    /// The server forgot this one: the next caller begins another. One that somebody else has begun since
+    /// stays.
+    pub(super) fn forget(&self, gone: &Lease) {
+        let mut table = self.locked();
+        let known = table.by_key.get(&gone.place.key);
+        if known.is_some_and(|known| Arc::ptr_eq(known, &gone.place)) {
+            table.by_key.remove(&gone.place.key);
+        }
+    }
+
+    /// Whatever sessions there are with these credentials, their next callers begin others.
+    pub(super) fn forget_any(&self, credentials: &Credentials) {
+        let mut table = self.locked();
+        table.by_key.retain(|key, _| key.credentials != *credentials);
+    }
+
+    /// An id that no other request in a session of ours has.
+    pub(super) fn next_id(&self) -> Id {
+        Id::number(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Server {
+    /// The session of this kind, for as long as what is returned is kept.
+    ///
+    /// # Errors
+    /// When it has to be begun, and the server does not agree.
+    pub(super) async fn lease(self: &Arc<Self>, pooled: &Pooled, headers: &Headers) -> Result<Lease, Error> {
+        let lease = self.take_place(Key {
+            credentials: headers.injected.clone(),
+            pooled: pooled.clone(),
+        });
+        if pooled.is_private() {
+            self.watch();
+        }
+        let begun = lease
+            .place
+            .agreement
+            .get_or_try_init(|| self.greet(headers, pooled));
+        begun.await?;
+        Ok(lease)
+    }
+
+    fn take_place(self: &Arc<Self>, key: Key) -> Lease {
+        let mut table = self.pooled.locked();
+        if let Some(place) = table.by_key.get(&key) {
+            return Lease::of(self, place);
+        }
+        let mut displaced = None;
+        if table.by_key.len() >= REMEMBERED {
+            // One that is used last of all, so that seldom a call has to keep what made place already.
+            let oldest = table.by_key.values().min_by_key(|place| {
+                let used = place.used();
+                (used.running > 0, used.last)
+            });
+            let oldest = oldest.map(|place| place.key.clone());
+            displaced = oldest.and_then(|oldest| table.by_key.remove(&oldest));
+        }
+        let place = Arc::new(Place {
+            key: key.clone(),
+            agreement: OnceCell::new(),
+            use_of: Mutex::new(Use {
+                running: 0,
+                last: Instant::now(),
+                retired: false,
+            }),
+        });
+        let lease = Lease::of(self, &place);
+        table.by_key.insert(key, place);
+        drop(table);
+        if let Some(place) = displaced
+            && place.retire()
+        {
+            self.end_aside(place);
+        }
+        lease
+    }
+
+    /// Ends all sessions that are a principal's own, as far as the server takes it in time.
+    pub(super) async fn end_all(self: &Arc<Self>) {
+        self.pooled.stopping.cancel();
+        let all = std::mem::take(&mut self.pooled.locked().by_key);
+        let private = all.into_values().filter(|place| place.key.pooled.is_private());
+        self.end_places(private.collect()).await;
+    }
+
+    /// Has a task look for sessions that nobody uses, as long as there are any that could be ended so.
+    fn watch(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.pooled.locked().watched, true) {
+            return;
+        }
+        let (server, stopping) = (Arc::downgrade(self), self.pooled.stopping.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watch_over(server) => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+    }
+
+    /// Takes out those that nobody has used for long, and tells when to look again; never, if no private
+    /// one is left.
+    fn take_idle(&self) -> (Vec<Arc<Place>>, Option<Instant>) {
+        let (now, idle) = (Instant::now(), self.bounds.idle);
+        let (mut over, mut next) = (Vec::new(), None::<Instant>);
+        let mut table = self.pooled.locked();
+        table.by_key.retain(|key, place| {
+            if !key.pooled.is_private() {
+                return true;
+            }
+            let used = place.used();
+            let ends = if used.running > 0 { now } else { used.last } + idle;
+            if ends <= now {
+                over.push(Arc::clone(place));
+                return false;
+            }
+            next = Some(next.map_or(ends, |next| next.min(ends)));
+            true
+        });
+        if over.is_empty() && next.is_none() {
+            table.watched = false;
+        }
+        (over, next)
+    }
+
+    async fn end_places(&self, places: Vec<Arc<Place>>) {
+        let ending = places.into_iter().map(|place| async move {
+            if let Some(agreement) = place.agreement.get() {
+                self.end_session(&agreement.session, &place.key.credentials).await;
+            }
+        });
+        futures_util::stream::iter(ending)
+            .for_each_concurrent(ENDED_AT_ONCE, |ending| ending)
+            .await;
+    }
+
+    /// Ends one in a task of its own, which lasts no longer than [`super::END_WITHIN`].
+    fn end_aside(self: &Arc<Self>, place: Arc<Place>) {
+        let server = Arc::clone(self);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { server.end_places(vec![place]).await });
+        }
+    }
+}
+
+/// Ends sessions that nobody uses, until there are none.
+async fn watch_over(server: Weak<Server>) {
+    loop {
+        let next = {
+            let Some(server) = server.upgrade() else { return };
+            let (over, next) = server.take_idle();
+            match (over.is_empty(), next) {
+                (true, None) => return,
+                (true, Some(next)) => next,
+                (false, next) => {
+                    server.end_places(over).await;
+                    next.unwrap_or_else(Instant::now)
+                }
+            }
+        };
+        tokio::time::sleep_until(next.max(Instant::now() + LOOK_AGAIN)).await;
+    }
+}
+
+impl Place {
+    fn used(&self) -> MutexGuard<'_, Use> {
+        self.use_of
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// It made place for another. True if it can be ended at once, since nobody uses it.
+    fn retire(&self) -> bool {
+        let mut used = self.used();
+        used.retired = true;
+        used.running == 0
+    }
+}
+
+impl Lease {
+    fn of(server: &Arc<Server>, place: &Arc<Place>) -> Self {
+        place.used().running += 1;
+        Self {
+            server: Arc::clone(server),
+            place: Arc::clone(place),
+        }
+    }
+
+    /// The session; it has begun by the time anybody else sees this.
+    pub(super) fn agreement(&self) -> Option<&Agreement> {
+        self.place.agreement.get()
+    }
+
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.agreement().map(|agreement| &agreement.session)
+    }
+
+    pub(super) fn pooled(&self) -> &Pooled {
+        &self.place.key.pooled
+    }
+
+    /// The reply, which uses the session until it is read.
+    pub(super) fn keep_for(&self, reply: Reply) -> Reply {
+        let Messages::Stream(stream) = reply.messages else {
+            return reply;
+        };
+        let lease = Self::of(&self.server, &self.place);
+        Reply {
+            messages: Messages::Stream(Box::new(Leased {
+                stream,
+                _lease: lease,
+            })),
+            ..reply
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let over = {
+            let mut used = self.place.used();
+            used.running -= 1;
+            used.last = Instant::now();
+            used.retired && used.running == 0
+        };
+        if over {
+            self.server.end_aside(Arc::clone(&self.place));
+        }
+    }
+}
+
+/// Messages in a session that is not ended before they are.
+struct Leased {
+    stream: Box<dyn MessageStream>,
+    _lease: Lease,
+}
+
+#[async_trait]
+impl MessageStream for Leased {
+    async fn next(&mut self) -> Result<Message, Error> {
+        self.stream.next().await
+    }
+}
