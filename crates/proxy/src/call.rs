@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use config::Lookup;
 use http::HeaderMap;
-use mcp::{Era, Message};
+use mcp::{Era, Message, Revision};
 use policy::Principal;
 use upstream::Upstream;
 
@@ -36,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) visit: Arc<Visit>,
     pub(crate) message: Message,
     pub(crate) era: Era,
+    /// The revision its client speaks; for a handshake the one it is to be given.
+    pub(crate) revision: Revision,
     /// Whether it is a legacy `initialize`.
     pub(crate) handshake: bool,
     /// The session it belongs to.

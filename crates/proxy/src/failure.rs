@@ -53,6 +53,15 @@ pub(crate) enum Failure {
     Several(Vec<String>),
     /// The request does not bring what an injected header needs.
     Header(policy::Refused),
+    /// A `requestState` that is not ours, of another principal, place or request, used, or expired. Which of these
+    /// is nobody's business.
+    StateUnknown,
+    /// The process that kept the call which waited for its user is gone.
+    Interrupted,
+    /// As many calls wait for their users as may.
+    Crowded,
+    /// The call is over, and something more was wanted of it.
+    Ended,
     /// The upstream failed.
     Upstream(Error),
 }
@@ -173,6 +182,34 @@ impl Failure {
             Self::Header(missing) => Verdict {
                 outcome: Outcome::Denied,
                 ..refused(200, missing.to_string())
+            },
+            Self::StateUnknown => Verdict {
+                code: code::INVALID_PARAMS,
+                ..refused(
+                    200,
+                    "this `requestState` is unknown, used, expired, or of another request; make the call anew"
+                        .into(),
+                )
+            },
+            Self::Interrupted => Verdict {
+                code: code::INTERNAL_ERROR,
+                data: Some(r#"{"reason":"interrupted","retryable":false}"#.into()),
+                ..refused(
+                    200,
+                    "the gateway was restarted while the call waited for its user; its effects may have happened"
+                        .into(),
+                )
+            },
+            Self::Crowded => Verdict {
+                code: code::INTERNAL_ERROR,
+                ..refused(
+                    200,
+                    "as many calls wait for their users as may; this one was cancelled".into(),
+                )
+            },
+            Self::Ended => Verdict {
+                code: code::INTERNAL_ERROR,
+                ..refused(200, "the call is over".into())
             },
             Self::Upstream(error) => upstream_verdict(error, era),
         }

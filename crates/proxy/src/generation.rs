@@ -65,6 +65,8 @@ pub struct Bounds {
     pub idle: Duration,
     /// A client must take each piece of its answer within this.
     pub stalled: Duration,
+    /// A call that waits for its user waits this long.
+    pub parked: Duration,
 }
 
 impl Generation {

@@ -14,8 +14,13 @@ mod downstream;
 mod call;
 mod serve;
 
+mod bridge;
+mod handshake;
 mod session;
+
 mod answer;
+mod incoming;
+mod deadline;
 mod failure;
 mod account;
 mod legacy;

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use mcp::{Era, Kind, Method, Revision};
-use upstream::handshake::agreed_revision;
-use upstream::{Conversation, Fault, Headers, Pooled, Session};
+use mcp::{Era, Kind, Method};
+use upstream::{Conversation, Fault, Headers};
 
-use crate::answer::{Answer, Deadline, First};
+use crate::answer::Answer;
+use crate::bridge::{self, Crossing, Hop};
 use crate::call::{Call, Visit};
+use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::SessionRule;
+use crate::handshake::begin_session;
+use crate::incoming::Incoming;
+use crate::session::questions::Asked;
 
 /// A call and what became of it so far. It owns all it needs, so that it can go on without its client.
 pub(crate) struct Served {
@@ -25,95 +28,97 @@ pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
 }
 
 /// Carries one message from the client's door to a server, up to the first thing that comes back.
-async fn serve(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
-    let conversation = conversation(call)?;
-    if !finds_its_question(current, call) || means_nothing(call, &conversation) {
-        return Ok(Answer::accepted(call));
+async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Failure> {
+    if matches!(call.message.kind(), Kind::Result | Kind::Error) {
+        return answer_question(current, call).await;
     }
+    if means_nothing(call) {
+        return Ok(Answer::accepted());
+    }
+    match forward(current, call).await {
+        // It turned out to be another than was known, and took nothing of the call: the hop leads elsewhere now.
+        Err(Failure::Upstream(upstream::Error {
+            fault: Fault::NotSpoken { .. },
+            ..
+        })) => forward(current, call).await,
+        outcome => outcome,
+    }
+}
+
+async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Failure> {
     // Admission comes before any connection, so that a call that may not pass costs nothing.
     let headers = admit(current, &call.visit)?;
     let upstream = &call.visit.upstream;
     let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
-    let mut exchange = deadline.keep(upstream.open(conversation, headers)).await?;
-    let sent = deadline.keep(exchange.send(&call.message)).await;
-    let reply = match sent {
-        Ok(reply) => reply,
-        Err(failure) => {
-            if deadline.has_passed() {
-                exchange.overdue(&call.message).await;
-            }
-            return Err(failure);
+    let hop = Hop::find(call, &headers, &mut deadline).await?;
+    if let Some(mut answer) = bridge::here::answer(current, call, &hop, &headers, &mut deadline).await? {
+        if call.handshake {
+            begin_session(current, call, &hop, &mut answer, None).await?;
         }
-    };
+        return Ok(answer);
+    }
+    let headers = hop.passing(headers);
+    let (request, bridge) = hop.cross(current, call, &headers)?;
+    let opened = upstream.open(hop.conversation.clone(), headers);
+    let exchange = deadline.keep(opened).await?;
+    let mut incoming = Incoming::new(exchange, request, deadline);
+    if hop.crossing == Crossing::Down {
+        incoming = incoming.told_if_given_up(current);
+    }
+    let sent = incoming.send().await?;
     call.entry.heard();
-    let session = reply.session.clone();
-    let asking = call
-        .session
-        .as_ref()
-        .map(|session| current.sessions.asker(session).asking());
-    let mut answer = Answer::begin(exchange, reply, deadline, call, asking).await?;
+    if !sent.answers {
+        return Ok(Answer::accepted());
+    }
+    let mut answer = Answer::begin(&sent, incoming, bridge).await?;
     if call.handshake {
-        begin_session(current, call, &mut answer, session).await?;
+        begin_session(current, call, &hop, &mut answer, sent.session).await?;
     }
     Ok(answer)
 }
 
-/// What the message belongs to.
-fn conversation(call: &Call) -> Result<Conversation, Failure> {
-    match (call.era, &call.session) {
-        (Era::Modern, _) => Ok(Conversation::Modern),
-        (Era::Legacy, _) if call.handshake => Ok(Conversation::Greeting),
-        (Era::Legacy, Some(session)) => Ok(Conversation::Session(session.with_upstream())),
-        (Era::Legacy, None) if call.visit.route.sessions == SessionRule::Required => {
-            Err(Failure::SessionMissing)
+/// An answer of the client goes to who asked: the server, under the id that it asked by, or a call of ours. One to
+/// nothing goes nowhere.
+async fn answer_question(current: &Generation, call: &mut Call) -> Result<Answer, Failure> {
+    let session = call.session.as_ref();
+    let asked = session
+        .zip(call.message.id())
+        .and_then(|(session, id)| current.sessions.answered(session, id));
+    let (Some(asked), Some(session)) = (asked, session) else {
+        current.account.metrics().answers_to_nothing.inc();
+        return Ok(Answer::accepted());
+    };
+    let (id, method) = match asked {
+        Asked::ByServer(id, method) => (id, method),
+        Asked::ByCall(number, answers) => {
+            // There is a place for each question; a call that has ended wants no answer.
+            let _ = answers.try_send((number, call.message.clone()));
+            return Ok(Answer::accepted());
         }
-        (Era::Legacy, None) => Ok(Conversation::Pooled(Pooled::default())),
-    }
+    };
+    let headers = admit(current, &call.visit)?;
+    let answer = bridge::relay::reply(session.between(), method.as_ref(), &call.message.with_id(&id));
+    let upstream = &call.visit.upstream;
+    let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
+    let conversation = Conversation::Session(session.with_upstream());
+    let mut exchange = deadline.keep(upstream.open(conversation, headers)).await?;
+    deadline.keep(exchange.send(&answer)).await?;
+    call.entry.heard();
+    Ok(Answer::accepted())
 }
 
 /// What is taken and goes nowhere. Without a session of the client's own there is no handshake to
 /// finish, no call of an earlier request to cancel, and no question that an answer could answer. A
 /// 2026-07-28 client cancels by closing its stream; over HTTP the notification has no function.
-fn means_nothing(call: &Call, conversation: &Conversation) -> bool {
-    let (kind, method) = (call.message.kind(), call.message.method());
-    match conversation {
-        Conversation::Pooled(_) => {
-            kind == Kind::Notification
-                && method.is_some_and(|method| {
-                    matches!(
-                        method,
-                        Method::NotificationsInitialized
-                            | Method::NotificationsCancelled
-                            | Method::NotificationsRootsListChanged
-                    )
-                })
-        }
-        Conversation::Modern | Conversation::Bridged => {
-            kind == Kind::Notification && method == Some(&Method::NotificationsCancelled)
-        }
-        Conversation::Greeting | Conversation::Session(_) => false,
+fn means_nothing(call: &Call) -> bool {
+    let of_session = call.session.is_some() && call.era == Era::Legacy;
+    if call.message.kind() != Kind::Notification || of_session {
+        return false;
     }
-}
-
-/// An answer of the client goes to the server under the id that the server asked by. One to nothing
-/// goes nowhere.
-fn finds_its_question(current: &Generation, call: &mut Call) -> bool {
-    let (Kind::Result | Kind::Error) = call.message.kind() else {
-        return true;
-    };
-    let session = call.session.as_ref();
-    let asked = session
-        .zip(call.message.id())
-        .and_then(|(session, id)| current.sessions.answered(session, id));
-    match asked {
-        Some(asked) => {
-            call.message = call.message.with_id(&asked);
-            true
-        }
-        None => {
-            current.account.metrics().answers_to_nothing.inc();
-            false
-        }
+    match (call.era, call.message.method()) {
+        (_, Some(Method::NotificationsCancelled)) => true,
+        (Era::Legacy, Some(Method::NotificationsInitialized | Method::NotificationsRootsListChanged)) => true,
+        _ => false,
     }
 }
 
@@ -127,91 +132,4 @@ pub(crate) fn admit(current: &Generation, visit: &Visit) -> Result<Headers, Fail
         injected,
         passed: policy::headers::passed_on(&visit.headers),
     })
-}
-
-/// After a client's `initialize`: its session begins with what was agreed.
-async fn begin_session(
-    current: &Generation,
-    call: &Call,
-    answer: &mut Answer,
-    upstream_session: Option<Box<str>>,
-) -> Result<(), Failure> {
-    // The session's id can only be told with the head, so the head waits for the agreement.
-    while matches!(answer.first, First::Begun(_)) {
-        let next = answer.next().await?;
-        if matches!(next.kind(), Kind::Result | Kind::Error) {
-            answer.first = First::Answer(next);
-        }
-    }
-    let First::Answer(agreement) = &answer.first else {
-        return Ok(());
-    };
-    let agreed = agreed_revision(agreement);
-    let theirs = Session {
-        id: upstream_session,
-        revision: agreed.unwrap_or(Revision::LATEST_LEGACY),
-        greeting: greeting(&call.message),
-    };
-    if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
-        return end_unused(current, call, &theirs).await;
-    }
-    if let Some(sse) = &call.sse {
-        let claims = current
-            .sessions
-            .claims(sse.id().clone(), &call.principal, &theirs);
-        if !sse.begin(claims) {
-            return end_unused(current, call, &theirs).await;
-        }
-        let (route, upstream) = (&call.visit.route.path, &call.visit.upstream.name);
-        current
-            .account
-            .note_legacy(route, upstream, &client(&call.message));
-        current.account.metrics().sessions_begun.inc();
-        return Ok(());
-    }
-    let Some(id) = current.sessions.begin(&call.visit, &call.principal, &theirs) else {
-        end_unused(current, call, &theirs).await?;
-        let fault = Fault::Broken("its session id is too long".into());
-        return Err(fault.of(&call.visit.upstream.name).into());
-    };
-    answer.session = Some(id);
-    current.account.metrics().sessions_begun.inc();
-    Ok(())
-}
-
-/// Ends a session with an upstream that no client will ever name.
-async fn end_unused(current: &Generation, call: &Call, session: &Session) -> Result<(), Failure> {
-    if session.id.is_some() {
-        let headers = admit(current, &call.visit)?;
-        call.visit.upstream.end(session, &headers).await;
-    }
-    Ok(())
-}
-
-/// Bytes of a greeting that a session's id can carry besides what else is in it.
-const GREETING: usize = 1024;
-
-/// What of a client's `initialize` begins its session anew, if the upstream loses it.
-fn greeting(initialize: &mcp::Message) -> Option<Box<str>> {
-    let params = std::str::from_utf8(initialize.params()?).ok()?;
-    (params.len() <= GREETING).then(|| params.into())
-}
-
-/// What a client calls itself in its `initialize`: name and version, cut where nobody reads on.
-fn client(initialize: &mcp::Message) -> String {
-    /// Characters of either.
-    const ENOUGH: usize = 64;
-    let info = initialize
-        .params_member("clientInfo")
-        .and_then(|info| mcp::Object::parse(info).ok());
-    let text = |member| -> Option<String> {
-        let text: String = serde_json::from_slice(info.as_ref()?.get(member)?).ok()?;
-        let shown = text.chars().filter(|character| !character.is_control());
-        Some(shown.take(ENOUGH).collect())
-    };
-    match (text("name"), text("version")) {
-        (Some(name), Some(version)) => format!("{name} {version}"),
-        (Some(name), None) => name,
-        (None, _) => "unnamed".into(),
-    }
 }

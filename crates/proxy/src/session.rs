@@ -12,13 +12,18 @@ pub(crate) mod sse;
 mod ended;
 pub(crate) mod listeners;
 pub(crate) mod questions;
+pub(crate) mod settings;
+pub(crate) mod running;
+pub(crate) mod state;
+pub(crate) mod parked;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::KeyRing;
-use mcp::Revision;
+use mcp::translate::Between;
+use mcp::{Message, Revision};
 use policy::Principal;
 use upstream::Session;
 
@@ -32,8 +37,12 @@ pub(crate) use token::Claims;
 use ended::Ended;
 use listeners::{Listener, Listeners};
 use opened::Opened;
-use questions::{Asker, Questions};
+use parked::Parked;
+use questions::{Asked, Asker, Questions};
+use running::RunningCalls;
+use settings::Settings;
 use sse::SseSessions;
+use state::{State, Waits};
 
 /// Begins, recognizes and ends sessions.
 pub struct Sessions {
@@ -50,6 +59,9 @@ struct Kept {
     listeners: Arc<Listeners>,
     questions: Arc<Questions>,
     sse: Arc<SseSessions>,
+    settings: Settings,
+    running: Arc<RunningCalls>,
+    parked: Arc<Parked>,
 }
 
 impl Sessions {
@@ -66,6 +78,9 @@ impl Sessions {
                 listeners: Arc::default(),
                 questions: Arc::default(),
                 sse: Arc::default(),
+                settings: Settings::default(),
+                running: Arc::default(),
+                parked: Arc::default(),
             }),
         }
     }
@@ -85,18 +100,27 @@ impl Sessions {
         &self,
         visit: &Visit,
         principal: &Principal,
+        agreed: Revision,
         with_upstream: &Session,
     ) -> Option<String> {
-        let claims = self.claims(token::Id::new(), principal, with_upstream);
+        let claims = self.claims(token::Id::new(), principal, agreed, with_upstream);
         token::seal(&self.keys, &self.kept.owner, &binding(visit), &claims)
     }
 
-    /// What a session is that begins now.
-    pub(crate) fn claims(&self, id: token::Id, principal: &Principal, with_upstream: &Session) -> Claims {
+    /// What a session is that begins now, with what was `agreed` with its client.
+    pub(crate) fn claims(
+        &self,
+        id: token::Id,
+        principal: &Principal,
+        agreed: Revision,
+        with_upstream: &Session,
+    ) -> Claims {
+        let server = with_upstream.revision;
         Claims {
             id,
             expires: seconds(SystemTime::now()) + self.lifetime.as_secs(),
-            revision: with_upstream.revision.as_str().to_owned(),
+            revision: agreed.as_str().to_owned(),
+            server: (server != agreed).then(|| server.as_str().to_owned()),
             principal: principal.binding().to_vec(),
             upstream: with_upstream.id.as_deref().map(str::to_owned),
             greeting: with_upstream.greeting.as_deref().map(str::to_owned),
@@ -112,7 +136,7 @@ impl Sessions {
             revision: Revision::V2024_11_05,
             greeting: None,
         };
-        let claims = self.claims(id.clone(), principal, &nothing_yet);
+        let claims = self.claims(id.clone(), principal, Revision::V2024_11_05, &nothing_yet);
         let token = token::seal(&self.keys, &self.kept.owner, &binding_of_sse(visit), &claims);
         let stream = self.kept.sse.open(id, principal.binding().to_vec());
         // A token without a session of an upstream in it is never too long.
@@ -150,8 +174,8 @@ impl Sessions {
         Asker::new(&self.kept.questions, session.id())
     }
 
-    /// What the server calls the question that is answered under this id.
-    pub(crate) fn answered(&self, session: &Claims, answer: &mcp::Id) -> Option<mcp::Id> {
+    /// The question that is answered under this id.
+    pub(crate) fn answered(&self, session: &Claims, answer: &mcp::Id) -> Option<Asked> {
         self.kept.questions.answered(&session.id, answer)
     }
 
@@ -174,9 +198,64 @@ impl Sessions {
         Some(claims)
     }
 
+    /// What clients have set where servers know no sessions.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.kept.settings
+    }
+
+    /// Calls of sessions that servers know nothing of.
+    pub(crate) fn running(&self) -> &Arc<RunningCalls> {
+        &self.kept.running
+    }
+
+    /// Calls that wait for their clients' return.
+    pub(crate) fn parked(&self) -> &Arc<Parked> {
+        &self.kept.parked
+    }
+
+    /// What a session, or the state of a call, is bound to beside its principal.
+    pub(crate) fn binding(&self, visit: &Visit) -> Vec<u8> {
+        binding(visit)
+    }
+
+    /// The `requestState` of a call that waits.
+    pub(crate) fn seal_state(
+        &self,
+        binding: &[u8],
+        principal: &[u8],
+        request: &Message,
+        waits: Waits,
+        within: Duration,
+    ) -> String {
+        let state = State {
+            waits,
+            expires: seconds(SystemTime::now()) + within.as_secs().max(1),
+            principal: principal.to_vec(),
+            request: state::fingerprint(request),
+        };
+        state::seal(&self.keys, binding, &state)
+    }
+
+    /// What waits for the client of a request; nothing when its `requestState` is not ours, was made for another
+    /// principal, place or request, or has expired.
+    pub(crate) fn open_state(
+        &self,
+        binding: &[u8],
+        principal: &[u8],
+        request: &Message,
+        text: &str,
+    ) -> Option<State> {
+        let state = state::open(&self.keys, binding, text)?;
+        let good = state.expires > seconds(SystemTime::now())
+            && state.principal == principal
+            && state.request == state::fingerprint(request);
+        good.then_some(state)
+    }
+
     /// The client ends its session.
     pub(crate) fn end(&self, claims: &Claims) {
         let now = seconds(SystemTime::now());
+        self.kept.settings.forget(&claims.id);
         self.kept.ended.insert(&claims.id, claims.expires, now);
         self.kept.listeners.end(&claims.id);
     }
@@ -188,6 +267,20 @@ impl Claims {
         Revision::parse(&self.revision).unwrap_or(Revision::LATEST_LEGACY)
     }
 
+    /// What was agreed with its server.
+    pub(crate) fn server(&self) -> Revision {
+        let server = self.server.as_deref().and_then(Revision::parse);
+        server.unwrap_or_else(|| self.revision())
+    }
+
+    /// The revisions on both sides of it.
+    pub(crate) fn between(&self) -> Between {
+        Between {
+            client: self.revision(),
+            server: self.server(),
+        }
+    }
+
     /// How long it has yet.
     pub(crate) fn time_left(&self) -> Duration {
         Duration::from_secs(self.expires.saturating_sub(seconds(SystemTime::now())))
@@ -197,7 +290,7 @@ impl Claims {
     pub(crate) fn with_upstream(&self) -> Session {
         Session {
             id: self.upstream.as_deref().map(Into::into),
-            revision: self.revision(),
+            revision: self.server(),
             greeting: self.greeting.as_deref().map(Into::into),
         }
     }

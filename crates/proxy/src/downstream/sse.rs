@@ -279,6 +279,7 @@ fn begin(
         visit: Arc::new(visit),
         message,
         era: decision.era,
+        revision: decision.revision,
         handshake: decision.handshake,
         session: if decision.handshake { None } else { begun },
         sse: Some(Arc::clone(session)),

@@ -168,6 +168,7 @@ pub(crate) fn begin(
         visit: Arc::clone(visit),
         message,
         era,
+        revision,
         handshake,
         session,
         sse: None,

@@ -9,7 +9,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use mcp::{Id, Message};
+use mcp::{Id, Message, Method};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::token;
@@ -40,9 +41,20 @@ struct Table {
 
 struct Unanswered {
     session: token::Id,
-    /// What the server calls it.
-    asked: Id,
+    asked: Asked,
 }
+
+/// What a client answers.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    /// A question of the server's own, which it calls so.
+    ByServer(Id, Option<Method>),
+    /// One that a call of ours waits for, under this number.
+    ByCall(u64, mpsc::Sender<Answered>),
+}
+
+/// What a client answered to a question that a call of ours asked under this number.
+pub(crate) type Answered = (u64, Message);
 
 /// For asking the client of one session.
 #[derive(Clone)]
@@ -60,8 +72,8 @@ pub(crate) struct Asking {
 }
 
 impl Questions {
-    /// What the server calls the question that this client answers; each is answered once.
-    pub(crate) fn answered(&self, session: &token::Id, answer: &Id) -> Option<Id> {
+    /// The question that this client answers; each is answered once.
+    pub(crate) fn answered(&self, session: &token::Id, answer: &Id) -> Option<Asked> {
         let number = number(answer)?;
         let mut table = self.locked();
         table
@@ -135,7 +147,24 @@ impl Asker {
 impl Asking {
     /// The question as its client is asked it; `None` when too many wait for their answers already.
     pub(crate) fn pose(&mut self, question: &Message) -> Option<Message> {
-        let asked = question.id()?.clone();
+        let asked = Asked::ByServer(question.id()?.clone(), question.method().cloned());
+        let number = self.number(|_| asked)?;
+        Some(question.with_id(&id(number)))
+    }
+
+    /// A question of a call of ours, whose answer goes to `answers` under the number returned with it;
+    /// `None` when too many wait already.
+    pub(crate) fn ask(
+        &mut self,
+        method: &Method,
+        params: Option<&str>,
+        answers: &mpsc::Sender<Answered>,
+    ) -> Option<(u64, Message)> {
+        let number = self.number(|number| Asked::ByCall(number, answers.clone()))?;
+        Some((number, Message::request(&id(number), method.as_str(), params)))
+    }
+
+    fn number(&mut self, asked: impl FnOnce(u64) -> Asked) -> Option<u64> {
         let mut table = self.to.questions.locked();
         self.posed.retain(|number| table.unanswered.contains_key(number));
         if self.posed.len() >= UNANSWERED {
@@ -143,10 +172,10 @@ impl Asking {
         }
         table.last += 1;
         let number = table.last;
-        let session = self.to.session.clone();
+        let (session, asked) = (self.to.session.clone(), asked(number));
         table.unanswered.insert(number, Unanswered { session, asked });
         self.posed.push(number);
-        Some(question.with_id(&id(number)))
+        Some(number)
     }
 
     /// A notice of the server that it no longer waits for one of its answers, as its client is to read it.
@@ -157,14 +186,24 @@ impl Asking {
             .posed
             .iter()
             .copied()
-            .find(|number| unanswered.get(number).is_some_and(|open| open.asked == asked))?;
+            .find(|number| unanswered.get(number).is_some_and(|open| open.asked.is(&asked)))?;
         unanswered.remove(&number);
         Some(notice.with_cancelled_request(&id(number)))
     }
 
     /// What the server calls a question that was posed and will not be passed on.
     pub(crate) fn withdraw(&mut self, posed: &Message) -> Option<Id> {
-        self.to.questions.answered(&self.to.session, posed.id()?)
+        match self.to.questions.answered(&self.to.session, posed.id()?)? {
+            Asked::ByServer(asked, _) => Some(asked),
+            Asked::ByCall(..) => None,
+        }
+    }
+}
+
+impl Asked {
+    /// Whether it is what the server calls so.
+    fn is(&self, id: &Id) -> bool {
+        matches!(self, Self::ByServer(asked, _) if asked == id)
     }
 }
 
@@ -203,6 +242,14 @@ mod tests {
         Asker::new(questions, session).asking()
     }
 
+    /// What the server calls the question that is answered.
+    fn answered(questions: &Questions, session: &token::Id, answer: &Id) -> Option<Id> {
+        match questions.answered(session, answer)? {
+            Asked::ByServer(asked, _) => Some(asked),
+            Asked::ByCall(..) => panic!("no call asked"),
+        }
+    }
+
     #[test]
     fn an_answer_finds_its_question_once_and_only_in_its_session() {
         let questions = Arc::new(Questions::default());
@@ -213,10 +260,10 @@ mod tests {
         let answer = posed.id().unwrap();
 
         assert_ne!(answer, &Id::number(7));
-        assert_eq!(questions.answered(&theirs, answer), None);
-        assert_eq!(questions.answered(&ours, &Id::number(7)), None);
-        assert_eq!(questions.answered(&ours, answer), Some(Id::number(7)));
-        assert_eq!(questions.answered(&ours, answer), None);
+        assert_eq!(answered(&questions, &theirs, answer), None);
+        assert_eq!(answered(&questions, &ours, &Id::number(7)), None);
+        assert_eq!(answered(&questions, &ours, answer), Some(Id::number(7)));
+        assert_eq!(answered(&questions, &ours, answer), None);
     }
 
     #[test]
@@ -231,7 +278,7 @@ mod tests {
         );
 
         assert_ne!(a.id(), b.id());
-        assert_eq!(questions.answered(&one, b.id().unwrap()), None);
+        assert_eq!(answered(&questions, &one, b.id().unwrap()), None);
     }
 
     #[test]
@@ -243,7 +290,7 @@ mod tests {
 
         drop(asking);
 
-        assert_eq!(questions.answered(&session, posed.id().unwrap()), None);
+        assert_eq!(answered(&questions, &session, posed.id().unwrap()), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,14 +320,14 @@ mod tests {
         drop(second);
 
         assert_eq!(
-            questions.answered(&session, one.id().unwrap()),
+            answered(&questions, &session, one.id().unwrap()),
             Some(Id::number(1))
         );
         let late = asker.listening().pose(&question(3)).unwrap();
         tokio::time::advance(LEFT_FOR + Duration::from_secs(1)).await;
         drop(asker.listening());
         assert!(
-            questions.answered(&session, late.id().unwrap()).is_some(),
+            answered(&questions, &session, late.id().unwrap()).is_some(),
             "taken over before it was too old"
         );
     }
@@ -314,7 +361,7 @@ mod tests {
         let mut asking = asking(&questions, &session);
         for round in 0..1000 {
             let posed = asking.pose(&question(round)).unwrap();
-            questions.answered(&session, posed.id().unwrap()).unwrap();
+            answered(&questions, &session, posed.id().unwrap()).unwrap();
         }
 
         let posed = (0..1000).filter(|round| asking.pose(&question(*round)).is_some());
@@ -337,6 +384,6 @@ mod tests {
         let told = asking.taken_back(&notice(7)).unwrap();
 
         assert_eq!(told.cancelled_request().as_ref(), posed.id());
-        assert_eq!(questions.answered(&session, posed.id().unwrap()), None);
+        assert_eq!(answered(&questions, &session, posed.id().unwrap()), None);
     }
 }

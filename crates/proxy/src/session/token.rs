@@ -20,7 +20,10 @@ pub(crate) struct Claims {
     pub(crate) id: Id,
     /// Seconds since 1970.
     pub(crate) expires: u64,
+    /// What was agreed with the client.
     pub(crate) revision: String,
+    /// What was agreed with the server; nothing where that is the same.
+    pub(crate) server: Option<String>,
     pub(crate) principal: Vec<u8>,
     /// What the upstream calls it.
     pub(crate) upstream: Option<String>,
@@ -95,6 +98,7 @@ mod tests {
             id: Id::new(),
             expires: 1,
             revision: "2025-06-18".into(),
+            server: None,
             principal: Vec::new(),
             upstream: Some("5f1c".into()),
             greeting: None,

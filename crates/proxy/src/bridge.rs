@@ -1,0 +1,269 @@
+//! Between two eras and revisions: how a call gets to its server, and what stands between the two on the way back
+//! (decision 10).
+//!
+//! Each hop negotiates alone. Where both sides speak the same revision nothing here touches a byte; where they are
+//! of one era only shapes change ([`mcp::translate`]); where they are not, the exchange of one becomes one of the
+//! other: greetings ([`greeting`]), questions to users ([`rounds`], [`parking`]), changes ([`following`]).
+
+pub(crate) mod here;
+pub(crate) mod greeting;
+pub(crate) mod relay;
+pub(crate) mod rounds;
+pub(crate) mod parking;
+pub(crate) mod following;
+
+use std::sync::Arc;
+
+use mcp::translate::{Between, Said};
+use mcp::{ClientCapabilities, Era, Id, Message, Method, Object, Refusal, Revision, code, header};
+use upstream::{Conversation, Headers, Legacy, Pooled};
+
+use crate::call::Call;
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+use crate::generation::Generation;
+use crate::incoming::Incoming;
+use crate::route::SessionRule;
+
+use parking::Parking;
+use relay::Relay;
+use rounds::{Made, Rounds};
+
+/// How a call gets to its server.
+pub(crate) struct Hop {
+    pub(crate) conversation: Conversation,
+    pub(crate) between: Between,
+    pub(crate) crossing: Crossing,
+}
+
+/// Whether a hop leads into another era.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crossing {
+    /// Both sides are of one era.
+    None,
+    /// From a client before 2026-07-28 to a server of it.
+    Up,
+    /// From a client of 2026-07-28 to a server before it.
+    Down,
+}
+
+/// What stands between the two sides of a call on the way back.
+pub(crate) enum Bridge {
+    Relay(Relay),
+    Rounds(Box<Rounds>),
+    Parking(Box<Parking>),
+}
+
+impl Hop {
+    /// The way of a call. What its server speaks is asked if nobody knows.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the route serves nothing without a session.
+    pub(crate) async fn find(
+        call: &Call,
+        headers: &Headers,
+        deadline: &mut Deadline,
+    ) -> Result<Self, Failure> {
+        if let Some(session) = call.session.as_ref().filter(|_| call.era == Era::Legacy) {
+            return Ok(match session.server() {
+                Revision::V2026_07_28 => Self::up(session.revision()),
+                server => Self {
+                    conversation: Conversation::Session(session.with_upstream()),
+                    between: Between {
+                        client: session.revision(),
+                        server,
+                    },
+                    crossing: Crossing::None,
+                },
+            });
+        }
+        if call.era == Era::Legacy && !call.handshake && call.visit.route.sessions == SessionRule::Required {
+            return Err(Failure::SessionMissing);
+        }
+        let upstream = &call.visit.upstream;
+        let eras = match upstream.eras() {
+            Some(eras) => eras,
+            None => deadline.keep(upstream.learn(headers)).await?,
+        };
+        let legacy = match eras.legacy {
+            Legacy::Spoken(revision) => Some(revision),
+            // Its client's own `initialize` is the question.
+            Legacy::Unasked if call.handshake => Some(call.revision),
+            Legacy::Unasked | Legacy::NotSpoken => None,
+        };
+        Ok(match (call.era, eras.modern, legacy) {
+            (Era::Modern, Some(_), _) => Self::same(Conversation::Modern, call.revision),
+            (Era::Modern, None, legacy) => Self::down(call, legacy.unwrap_or(Revision::LATEST_LEGACY)),
+            (Era::Legacy, _, Some(_)) if call.handshake => Self::same(Conversation::Greeting, call.revision),
+            (Era::Legacy, _, Some(server)) => {
+                // Of a request without a session only its header can say the revision.
+                let said = call.visit.headers.contains_key(header::MCP_PROTOCOL_VERSION);
+                let client = if said { call.revision } else { server };
+                Self {
+                    conversation: Conversation::Pooled(Pooled::default()),
+                    between: Between { client, server },
+                    crossing: Crossing::None,
+                }
+            }
+            (Era::Legacy, _, None) => Self::up(call.revision),
+        })
+    }
+
+    fn same(conversation: Conversation, revision: Revision) -> Self {
+        Self {
+            conversation,
+            between: Between {
+                client: revision,
+                server: revision,
+            },
+            crossing: Crossing::None,
+        }
+    }
+
+    fn up(client: Revision) -> Self {
+        Self {
+            conversation: Conversation::Bridged,
+            between: Between {
+                client,
+                server: Revision::V2026_07_28,
+            },
+            crossing: Crossing::Up,
+        }
+    }
+
+    /// Sessions are shared by those who can be asked the same, and by nobody else if they can be asked anything.
+    fn down(call: &Call, server: Revision) -> Self {
+        let between = Between {
+            client: call.revision,
+            server,
+        };
+        let declared = between.client_capabilities(call.message.client_capabilities().unwrap_or(b"{}"));
+        let asks = ClientCapabilities::new(&declared);
+        let asks = asks.sampling() || asks.roots() || asks.elicitation_form() || asks.elicitation_url();
+        let pooled = match std::str::from_utf8(&declared) {
+            Ok(declared) if asks => Pooled {
+                capabilities: Some(declared.into()),
+                scope: call.principal.binding().into(),
+            },
+            Ok(_) | Err(_) => Pooled::default(),
+        };
+        Self {
+            conversation: Conversation::Pooled(pooled),
+            between,
+            crossing: Crossing::Down,
+        }
+    }
+
+    /// The request as the server is to read it, and what stands between the two on the way back.
+    ///
+    /// # Errors
+    /// When its session has a request with this id running already.
+    pub(crate) fn cross(
+        &self,
+        current: &Arc<Generation>,
+        call: &Call,
+        headers: &Headers,
+    ) -> Result<(Message, Bridge), Failure> {
+        let message = &call.message;
+        let asked = message.method().cloned().unwrap_or(Method::Other("".into()));
+        let nothing = Said {
+            capabilities: b"{}",
+            client_info: None,
+            log_level: None,
+        };
+        let session = call.session.as_ref();
+        let asking = || session.map(|session| current.sessions.asker(session).asking());
+        Ok(match self.crossing {
+            Crossing::None => (
+                self.between.request(message, &nothing),
+                Bridge::Relay(Relay::new(self.between, asked, asking())),
+            ),
+            Crossing::Down => (
+                self.between.request(message, &nothing),
+                Bridge::Parking(Box::new(Parking::new(current, call, self.between))),
+            ),
+            Crossing::Up => {
+                // Who takes no events cannot be asked on them.
+                let asking = asking().filter(|_| call.sse.is_some() || call.visit.accepts.events);
+                let greeting = session.and_then(|session| session.greeting.as_deref());
+                let greeting = greeting.and_then(|greeting| Object::parse(greeting.as_bytes()).ok());
+                let said = |member| greeting.as_ref().and_then(|greeting| greeting.get(member));
+                let capabilities = match &asking {
+                    Some(_) => self
+                        .between
+                        .client_capabilities(said("capabilities").unwrap_or(b"{}")),
+                    None => b"{}".to_vec(),
+                };
+                let settings = session.and_then(|session| current.sessions.settings().of(&session.id));
+                let request = self.between.request(
+                    message,
+                    &Said {
+                        capabilities: &capabilities,
+                        client_info: said("clientInfo"),
+                        log_level: settings.and_then(|settings| settings.level()),
+                    },
+                );
+                let running = match (session, message.id()) {
+                    (Some(session), Some(id)) => {
+                        let running = current.sessions.running().run(&session.id, id);
+                        let words = "a request with this id is running";
+                        Some(running.ok_or_else(|| Refusal::new(code::INVALID_REQUEST, words))?)
+                    }
+                    _ => None,
+                };
+                let id = message.id().cloned().unwrap_or_else(|| Id::number(0));
+                let rounds = Rounds::new(Made {
+                    upstream: Arc::clone(&call.visit.upstream),
+                    headers: headers.clone(),
+                    between: self.between,
+                    request: request.clone(),
+                    id,
+                    capabilities,
+                    asking,
+                    running,
+                    patience: current.bounds.parked,
+                });
+                (request, Bridge::Rounds(Box::new(rounds)))
+            }
+        })
+    }
+
+    /// Headers that speak of the client's own side of the gateway are not for a server of another.
+    pub(crate) fn passing(&self, mut headers: Headers) -> Headers {
+        if !self.between.is_same() {
+            headers
+                .passed
+                .retain(|(name, _)| !name.as_str().starts_with("mcp-"));
+        }
+        headers
+    }
+}
+
+impl Bridge {
+    /// The next message for the client. After the answer there is none to ask for.
+    ///
+    /// # Errors
+    /// When none can come.
+    pub(crate) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
+        match self {
+            Self::Relay(relay) => relay.next(incoming).await,
+            Self::Rounds(rounds) => rounds.next(incoming).await,
+            Self::Parking(parking) => parking.next(incoming).await,
+        }
+    }
+
+    /// Its client cannot be asked anything any more, or never could be. What was asked last and not told it is
+    /// taken back.
+    pub(crate) async fn asks_no_more(&mut self, untold: Option<&Message>, incoming: &mut Option<Incoming>) {
+        match self {
+            Self::Relay(relay) => relay.asks_no_more(untold, incoming).await,
+            Self::Rounds(rounds) => rounds.asks_no_more(),
+            Self::Parking(_) => {}
+        }
+    }
+}
+
+/// The upstream's half of a call that is over: there is none.
+pub(crate) fn over(incoming: &mut Option<Incoming>) -> Result<&mut Incoming, Failure> {
+    incoming.as_mut().ok_or(Failure::Ended)
+}

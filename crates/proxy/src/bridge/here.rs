@@ -1,0 +1,208 @@
+//! What the gateway answers itself, since the other side of the hop has no such thing (`protocol.md` §2.3).
+
+use std::sync::Arc;
+
+use mcp::translate::Between;
+use mcp::{Era, Id, Kind, Message, Method, Refusal, code, meta};
+use upstream::{Fault, Headers};
+
+use super::parking::{self, Return};
+use super::relay::Relay;
+use super::{Bridge, Crossing, Hop, following, greeting};
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+use crate::generation::Generation;
+use crate::incoming::{Incoming, Sent};
+use crate::session::settings::WATCHED;
+
+/// The answer to a call that does not reach its server; none when it is to.
+///
+/// # Errors
+/// When there is no answer, or the server was to be asked for it and cannot be.
+pub(crate) async fn answer(
+    current: &Arc<Generation>,
+    call: &Call,
+    hop: &Hop,
+    headers: &Headers,
+    deadline: &mut Deadline,
+) -> Result<Option<Answer>, Failure> {
+    match hop.crossing {
+        Crossing::None => Ok(None),
+        Crossing::Up => up(current, call, hop, headers, deadline).await,
+        Crossing::Down => down(current, call, hop, headers, deadline).await,
+    }
+}
+
+/// For a client before 2026-07-28.
+async fn up(
+    current: &Arc<Generation>,
+    call: &Call,
+    hop: &Hop,
+    headers: &Headers,
+    deadline: &mut Deadline,
+) -> Result<Option<Answer>, Failure> {
+    let request = &call.message;
+    if request.kind() == Kind::Notification {
+        return Ok(taken_up(current, call).then(|| Answer::accepted()));
+    }
+    let (Some(id), Some(method)) = (request.id(), request.method()) else {
+        return Ok(None);
+    };
+    let empty = || Message::result_reply(id, "{}");
+    let answer = match method {
+        Method::Initialize => {
+            let upstream = &call.visit.upstream;
+            let introduction = upstream.introduction_in(Era::Modern, headers);
+            let introduction = deadline.keep(introduction).await?;
+            let result = greeting::of_discovery(&introduction.result, hop.between.client);
+            let silent = || Fault::Broken("it does not say what it can do".into()).of(&upstream.name);
+            Message::result_reply(id, &result.ok_or_else(silent)?)
+        }
+        Method::Ping => empty(),
+        Method::LoggingSetLevel => match level(request) {
+            Some(level) => {
+                if let Some(session) = &call.session {
+                    current.sessions.settings().enter(&session.id).set_level(level);
+                }
+                empty()
+            }
+            None => invalid(id, "`level` is none of the log levels"),
+        },
+        Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => watch(current, call, id),
+        Method::ServerDiscover
+        | Method::SubscriptionsListen
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksCancel
+        | Method::TasksList
+        | Method::TasksResult => unknown(id, method),
+        _ => return Ok(None),
+    };
+    Ok(Some(Answer::said(answer)))
+}
+
+/// What a client before 2026-07-28 tells, as far as it means nothing to a server of it; whether it was that.
+fn taken_up(current: &Generation, call: &Call) -> bool {
+    match call.message.method() {
+        Some(Method::NotificationsCancelled) => {
+            if let (Some(session), Some(request)) = (&call.session, call.message.cancelled_request()) {
+                current.sessions.running().take_back(&session.id, &request);
+            }
+            true
+        }
+        Some(
+            Method::NotificationsInitialized
+            | Method::NotificationsProgress
+            | Method::NotificationsRootsListChanged,
+        ) => true,
+        _ => false,
+    }
+}
+
+/// A resource is watched from now on, or no longer.
+fn watch(current: &Generation, call: &Call, id: &Id) -> Message {
+    let Some(uri) = call.message.subject() else {
+        return invalid(id, "`uri` must be a string");
+    };
+    let Some(session) = &call.session else {
+        return invalid(
+            id,
+            "resources are watched within a session; begin one with `initialize`",
+        );
+    };
+    let set = current.sessions.settings().enter(&session.id);
+    if call.message.method() == Some(&Method::ResourcesUnsubscribe) {
+        set.leave(&uri);
+    } else if set.watch(&uri).is_err() {
+        let words = format!("a session watches {WATCHED} resources at most");
+        return Message::error_reply(Some(id), code::INTERNAL_ERROR, &words, None);
+    }
+    Message::result_reply(id, "{}")
+}
+
+/// For a client of 2026-07-28.
+async fn down(
+    current: &Arc<Generation>,
+    call: &Call,
+    hop: &Hop,
+    headers: &Headers,
+    deadline: &mut Deadline,
+) -> Result<Option<Answer>, Failure> {
+    let request = &call.message;
+    if request.kind() == Kind::Notification {
+        // The session is not its client's, and the server must not take one client's word for another's.
+        return Ok(Some(Answer::accepted()));
+    }
+    let (Some(id), Some(method)) = (request.id(), request.method()) else {
+        return Ok(None);
+    };
+    let upstream = &call.visit.upstream;
+    match method {
+        Method::ServerDiscover => {
+            let introduction = upstream.introduction_in(Era::Legacy, headers);
+            let introduction = deadline.keep(introduction).await?;
+            let mut between = hop.between;
+            between.server = introduction.revision;
+            let result = greeting::of_handshake(&introduction.result, between);
+            let silent = || Fault::Broken("it does not say what it can do".into()).of(&upstream.name);
+            let answer = Message::result_reply(id, &result.ok_or_else(silent)?);
+            Ok(Some(Answer::said(answer)))
+        }
+        Method::SubscriptionsListen => {
+            let stream = following::follow(upstream, headers.clone(), request).await?;
+            let deadline = Deadline::begin(&upstream.name, upstream.timeouts);
+            let incoming = Incoming::of(stream, request.clone(), deadline);
+            // What it says is said in its client's words already.
+            let between = Between {
+                server: hop.between.client,
+                ..hop.between
+            };
+            let bridge = Bridge::Relay(Relay::new(between, method.clone(), None));
+            Answer::begin(&Sent::at_once(), incoming, bridge).await.map(Some)
+        }
+        Method::Initialize
+        | Method::Ping
+        | Method::LoggingSetLevel
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksCancel
+        | Method::TasksList
+        | Method::TasksResult => Ok(Some(Answer::said(unknown(id, method)))),
+        _ => match parking::come_back(current, call, hop.between).await? {
+            Return::Anew => Ok(None),
+            Return::Resumed(answer) => Ok(Some(*answer)),
+            Return::Answered(message) => Ok(Some(Answer::said(message))),
+        },
+    }
+}
+
+fn level(request: &Message) -> Option<&'static str> {
+    let level: String = serde_json::from_slice(request.params_member("level")?).ok()?;
+    meta::LOG_LEVELS.into_iter().find(|known| *known == level)
+}
+
+fn unknown(id: &Id, method: &Method) -> Message {
+    let words = format!("`{method}` is not known here");
+    Message::error_reply(Some(id), code::METHOD_NOT_FOUND, &words, None)
+}
+
+fn invalid(id: &Id, words: &str) -> Message {
+    Message::error_reply(Some(id), code::INVALID_PARAMS, words, None)
+}
+
+/// Refusals of a request that was read and handled: their status is that of an answer.
+pub(crate) trait Handled {
+    fn handled(code: i64, words: &str) -> Self;
+}
+
+impl Handled for Refusal {
+    fn handled(code: i64, words: &str) -> Self {
+        let mut refusal = Self::new(code, words.to_owned());
+        refusal.status = 200;
+        refusal
+    }
+}

@@ -1,0 +1,154 @@
+//! Both sides of one era: the server's messages pass, and so do its questions, each under an id of ours.
+
+use mcp::translate::Between;
+use mcp::{Era, Id, Kind, Message, Method, Object};
+
+use super::over;
+use crate::failure::Failure;
+use crate::incoming::Incoming;
+use crate::session::Asking;
+
+/// The way back of such a call.
+pub(crate) struct Relay {
+    between: Between,
+    /// What the client asked.
+    asked: Method,
+    /// Absent when its client cannot be asked anything.
+    asking: Option<Asking>,
+}
+
+impl Relay {
+    pub(crate) fn new(between: Between, asked: Method, asking: Option<Asking>) -> Self {
+        Self {
+            between,
+            asked,
+            asking,
+        }
+    }
+
+    /// The next message. A question that its client cannot be asked is refused here.
+    pub(super) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
+        loop {
+            let incoming = over(incoming)?;
+            let message = incoming.next().await?;
+            match (message.kind(), message.method()) {
+                (Kind::Result | Kind::Error, _) => return Ok(self.answer(message)),
+                (Kind::Request, _) => match self.question(&message) {
+                    Ok(posed) => return Ok(posed),
+                    Err(Some(refusal)) => incoming.say(&refusal).await,
+                    Err(None) => {}
+                },
+                (Kind::Notification, Some(Method::NotificationsCancelled)) => {
+                    let taken_back = self
+                        .asking
+                        .as_mut()
+                        .and_then(|asking| asking.taken_back(&message));
+                    return Ok(taken_back.unwrap_or(message));
+                }
+                (Kind::Notification, _) if self.between.is_same() => return Ok(message),
+                (Kind::Notification, _) => {
+                    if let Some(notice) = self.between.notice(&message) {
+                        return Ok(notice);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer as its client is to read it.
+    fn answer(&self, message: Message) -> Message {
+        if self.asked == Method::ServerDiscover {
+            return offering_every_revision(&message).unwrap_or(message);
+        }
+        match self.between.is_same() {
+            true => message,
+            false => self.between.answer(&self.asked, &message),
+        }
+    }
+
+    /// The question as its client is asked it, or what the server is told instead, if anything.
+    fn question(&mut self, question: &Message) -> Result<Message, Option<Message>> {
+        question_for(self.asking.as_mut(), self.between, question)
+    }
+
+    pub(super) async fn asks_no_more(&mut self, untold: Option<&Message>, incoming: &mut Option<Incoming>) {
+        let Some(mut asking) = self.asking.take() else {
+            return;
+        };
+        let untold = untold.filter(|message| message.kind() == Kind::Request);
+        let asked = untold.and_then(|question| Some((asking.withdraw(question)?, question)));
+        if let (Some((id, question)), Some(incoming)) = (asked, incoming.as_mut()) {
+            incoming.say(&refusal(&id, question.method())).await;
+        }
+    }
+}
+
+/// A question of a server as its client is asked it, or what the server is told instead. One of 2026-07-28 may ask
+/// nothing in this way, and takes no answers either.
+pub(crate) fn question_for(
+    asking: Option<&mut Asking>,
+    between: Between,
+    question: &Message,
+) -> Result<Message, Option<Message>> {
+    let Some(id) = question.id().filter(|_| between.server.era() == Era::Legacy) else {
+        return Err(None);
+    };
+    let posed = asking.and_then(|asking| Some((asking.pose(question)?, asking)));
+    let Some((posed, asking)) = posed else {
+        return Err(Some(refusal(id, question.method())));
+    };
+    let (Some(method), false) = (question.method(), between.is_same()) else {
+        return Ok(posed);
+    };
+    let name = posed.id().and_then(Id::as_text).unwrap_or_default();
+    match between.question(method, question.params(), &name) {
+        Ok(params) => {
+            let params = params.as_deref().map(String::from_utf8_lossy);
+            let id = posed.id().unwrap_or(id);
+            Ok(Message::request(id, method.as_str(), params.as_deref()))
+        }
+        Err(why) => {
+            asking.withdraw(&posed);
+            Err(Some(match why.stands_for() {
+                Some(result) => Message::result_reply(id, result),
+                None => Message::error_reply(Some(id), mcp::code::INVALID_PARAMS, why.as_str(), None),
+            }))
+        }
+    }
+}
+
+/// What a client answered to a server's question, as the server is to read it.
+pub(crate) fn reply(between: Between, asked: Option<&Method>, answer: &Message) -> Message {
+    let (Some(asked), Some(result), Some(id), false) =
+        (asked, answer.result(), answer.id(), between.is_same())
+    else {
+        return answer.clone();
+    };
+    match between.reply(asked, result) {
+        Ok(result) => Message::result_reply(id, &String::from_utf8_lossy(&result)),
+        Err(why) => Message::error_reply(Some(id), -1, why.as_str(), None),
+    }
+}
+
+/// What a server hears whose question nobody is there to be asked.
+fn refusal(id: &Id, method: Option<&Method>) -> Message {
+    match method {
+        Some(Method::Ping) => Message::result_reply(id, "{}"),
+        Some(_) | None => {
+            let words = "this client cannot be asked on this call";
+            Message::error_reply(Some(id), mcp::code::METHOD_NOT_FOUND, words, None)
+        }
+    }
+}
+
+/// Whatever the server speaks, the gateway speaks every revision for it.
+fn offering_every_revision(answer: &Message) -> Option<Message> {
+    let result = Object::parse(answer.result()?).ok()?;
+    let place = result.place("supportedVersions")?;
+    let mut edits = result.edit();
+    edits.replace(place, mcp::revision::supported_versions_json());
+    Some(Message::result_reply(
+        answer.id()?,
+        &String::from_utf8_lossy(&edits.apply()),
+    ))
+}

@@ -1,0 +1,422 @@
+//! A client before 2026-07-28, a server of it: the server ends its call with a question, the client can only be
+//! asked in the middle of one (`protocol.md` §2.5.2).
+//!
+//! So its client is asked on the call's own stream, the answers are gathered, and the call is made once more with
+//! them, until the server has no more to ask.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::input::{self, InputRequest, InputRequired, ResultType, Retry};
+use mcp::translate::Between;
+use mcp::{ClientCapabilities, Id, Kind, Message, Method, Revision, code};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use upstream::{Conversation, Fault, Headers, Upstream};
+
+use super::over;
+use super::parking::may_ask;
+use crate::failure::Failure;
+use crate::incoming::Incoming;
+use crate::session::Asking;
+use crate::session::questions::Answered;
+use crate::session::running::RunningCall;
+
+/// How often a server may ask within one call.
+const ROUNDS: u32 = 10;
+
+/// The pause before a call is made again that the server only wants to be made later; it doubles.
+const LATER: Duration = Duration::from_secs(1);
+
+/// The pause before a call is made again whose user may still be at the address it was sent to; it doubles …
+const VISITING: Duration = Duration::from_secs(2);
+
+/// … up to this.
+const LONGEST_VISITING: Duration = Duration::from_secs(30);
+
+/// The way back of such a call.
+pub(crate) struct Rounds {
+    upstream: Arc<Upstream>,
+    headers: Headers,
+    between: Between,
+    /// The request as the server was sent it first, and as its client calls it.
+    request: Message,
+    id: Id,
+    /// What its client can be asked, as the server was told.
+    capabilities: Vec<u8>,
+    /// Absent when its client cannot be asked anything.
+    asking: Option<Asking>,
+    /// Told when its client takes the call back.
+    taken_back: CancellationToken,
+    /// Held for as long as it can be taken back.
+    _running: Option<RunningCall>,
+    /// How long a user may take.
+    patience: Duration,
+    round: u32,
+    /// What is to be told before anything else.
+    ready: VecDeque<Message>,
+    waiting: Option<Waiting>,
+    /// Addresses that its user has agreed to visit, with the name that the client knows each visit by.
+    visited: HashMap<String, String>,
+    visits_until: Option<Instant>,
+    answers: (mpsc::Sender<Answered>, mpsc::Receiver<Answered>),
+}
+
+/// Questions that wait for their answers.
+struct Waiting {
+    since: Instant,
+    /// The name and the method of each, by the number it was asked under.
+    open: HashMap<u64, (String, Method, Option<String>)>,
+    given: Vec<(String, Vec<u8>)>,
+    /// What the server wants back, the text of a JSON string.
+    state: Option<Vec<u8>>,
+    /// A pause before the call is made again.
+    pause: Duration,
+}
+
+/// What a call of this kind is made of.
+pub(crate) struct Made {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) headers: Headers,
+    pub(crate) between: Between,
+    pub(crate) request: Message,
+    pub(crate) id: Id,
+    pub(crate) capabilities: Vec<u8>,
+    pub(crate) asking: Option<Asking>,
+    pub(crate) running: Option<RunningCall>,
+    pub(crate) patience: Duration,
+}
+
+impl Rounds {
+    pub(crate) fn new(made: Made) -> Self {
+        let taken_back = made.running.as_ref().map(RunningCall::taken_back);
+        Self {
+            upstream: made.upstream,
+            headers: made.headers,
+            between: made.between,
+            request: made.request,
+            id: made.id,
+            capabilities: made.capabilities,
+            asking: made.asking,
+            taken_back: taken_back.unwrap_or_default(),
+            _running: made.running,
+            patience: made.patience,
+            round: 0,
+            ready: VecDeque::new(),
+            waiting: None,
+            visited: HashMap::new(),
+            visits_until: None,
+            answers: mpsc::channel(input::MOST),
+        }
+    }
+
+    /// The next message.
+    pub(super) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
+        let taken_back = self.taken_back.clone();
+        tokio::select! {
+            biased;
+            // The server hears of it by the end of its stream.
+            () = taken_back.cancelled() => {
+                *incoming = None;
+                Err(Fault::Cancelled.of(&self.upstream.name).into())
+            }
+            next = self.go_on(incoming) => next,
+        }
+    }
+
+    async fn go_on(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(message);
+            }
+            if self.waiting.is_some() {
+                if let Some(end) = self.answered(incoming).await? {
+                    return Ok(end);
+                }
+                continue;
+            }
+            let message = over(incoming)?.next().await?;
+            match message.kind() {
+                Kind::Result => match self.ends(&message)? {
+                    true => return Ok(self.answer(message)),
+                    false => {
+                        if let Some(end) = self.ask(&message)? {
+                            return Ok(end);
+                        }
+                    }
+                },
+                Kind::Error => return Ok(self.answer(message)),
+                Kind::Notification => self.ready.extend(self.between.notice(&message)),
+                // It may not ask in this way (2026-07-28 basic §Messages), and takes no answers either.
+                Kind::Request => {}
+            }
+        }
+    }
+
+    pub(super) fn asks_no_more(&mut self) {
+        self.asking = None;
+    }
+
+    /// Whether a result is the end of the call, and not a question.
+    fn ends(&self, result: &Message) -> Result<bool, Failure> {
+        match input::result_type(result) {
+            ResultType::Complete => Ok(true),
+            ResultType::InputRequired if self.request.method().is_some_and(may_ask) => Ok(false),
+            ResultType::InputRequired => Err(self.broken("it asks its user something where it may not")),
+            ResultType::Task | ResultType::Unknown(_) => {
+                Err(self.broken("its result is of a type that was not offered to it"))
+            }
+        }
+    }
+
+    /// Asks the client what the server wants to know; the end of the call if its user has not been in time where
+    /// it was sent.
+    fn ask(&mut self, result: &Message) -> Result<Option<Message>, Failure> {
+        self.round += 1;
+        if self.round > ROUNDS {
+            return Err(self.broken("it asks its user without end"));
+        }
+        let asked = InputRequired::read(result).map_err(|why| self.broken(why.as_str()))?;
+        let mut waiting = Waiting {
+            since: Instant::now(),
+            open: HashMap::new(),
+            given: Vec::new(),
+            state: asked.state.map(<[u8]>::to_vec),
+            pause: Duration::ZERO,
+        };
+        if asked.requests.is_empty() {
+            waiting.pause = LATER * 2_u32.saturating_pow(self.round.min(5) - 1);
+        }
+        let mut visiting = 0;
+        for request in &asked.requests {
+            visiting += usize::from(self.pose(request, &mut waiting)?);
+        }
+        if visiting > 0 && waiting.open.is_empty() {
+            // Nothing new: the user is on the way. That is no round of questions.
+            self.round -= 1;
+            match self.visiting() {
+                Some(pause) => waiting.pause = pause,
+                None => {
+                    let words = "finish at the address that the server asked to visit, then call again";
+                    return Ok(Some(self.declined(words)));
+                }
+            }
+        }
+        self.waiting = Some(waiting);
+        Ok(None)
+    }
+
+    /// One question, asked unless its answer is known without asking. True if it is known since the user was sent
+    /// to this very address before.
+    fn pose(&mut self, request: &InputRequest<'_>, waiting: &mut Waiting) -> Result<bool, Failure> {
+        let key = request.key.clone().into_owned();
+        let params = request.params.as_deref();
+        if !offered(&self.capabilities, &request.method, params) {
+            return Err(self.broken("it asks its user what was not offered to it"));
+        }
+        let url = address(&request.method, params);
+        if url.as_ref().is_some_and(|url| self.visited.contains_key(url)) {
+            waiting.given.push((key, br#"{"action":"accept"}"#.to_vec()));
+            return Ok(true);
+        }
+        let name = format!("{}-{}", self.round, waiting.open.len() + waiting.given.len());
+        let name = match &url {
+            // Only an address needs a name that no other visit has.
+            Some(_) => format!("{:032x}", fastrand::u128(..)),
+            None => name,
+        };
+        let params = match self.between.question(&request.method, params, &name) {
+            Ok(params) => params,
+            Err(why) => match why.stands_for() {
+                Some(result) => {
+                    waiting.given.push((key, result.as_bytes().to_vec()));
+                    return Ok(false);
+                }
+                None => return Err(self.broken(why.as_str())),
+            },
+        };
+        let params = params.map(|params| String::from_utf8_lossy(&params).into_owned());
+        let sender = &self.answers.0;
+        let Some(asking) = self.asking.as_mut() else {
+            return Err(Fault::Cancelled.of(&self.upstream.name).into());
+        };
+        let Some((number, question)) = asking.ask(&request.method, params.as_deref(), sender) else {
+            return Err(self.broken("it asks more at once than its user may be asked"));
+        };
+        let visit = url.inspect(|url| {
+            self.visited.insert(url.clone(), name);
+        });
+        waiting.open.insert(number, (key, request.method.clone(), visit));
+        self.ready.push_back(question);
+        Ok(false)
+    }
+
+    /// Waits for an answer. When there are all, the call is made again; the end of the call if there is one
+    /// without that.
+    async fn answered(&mut self, incoming: &mut Option<Incoming>) -> Result<Option<Message>, Failure> {
+        let Some(waiting) = self.waiting.as_mut() else {
+            return Ok(None);
+        };
+        if waiting.open.is_empty() {
+            tokio::time::sleep(waiting.pause).await;
+            let waiting = self.waiting.take();
+            self.again(incoming, waiting).await?;
+            return Ok(None);
+        }
+        if self.asking.is_none() {
+            // Its client has left, and its answers go nowhere.
+            return Err(Fault::Cancelled.of(&self.upstream.name).into());
+        }
+        let until = waiting.since + self.patience;
+        let answer = match tokio::time::timeout_at(until, self.answers.1.recv()).await {
+            Ok(Some((number, answer))) => waiting.open.remove(&number).map(|asked| (asked, answer)),
+            // Nobody answers: what is open counts as declined.
+            Ok(None) | Err(_) => return Ok(Some(self.unanswered())),
+        };
+        let Some(((key, method, visit), answer)) = answer else {
+            return Ok(None);
+        };
+        let given = match answer.result() {
+            Some(result) => {
+                let reply = self
+                    .between
+                    .reply(&method, result)
+                    .map(std::borrow::Cow::into_owned);
+                reply.map_err(|why| why.as_str().to_owned())
+            }
+            None => in_place_of_error(&method, &answer),
+        };
+        match given {
+            Ok(given) => {
+                if let Some(url) = visit
+                    && !accepts(&given)
+                {
+                    self.visited.remove(&url);
+                }
+                waiting.given.push((key, given));
+                Ok(None)
+            }
+            Err(why) => {
+                self.waiting = None;
+                Ok(Some(self.declined(&format!(
+                    "the client declined what the server asked: {why}"
+                ))))
+            }
+        }
+    }
+
+    /// Makes the call again, with the answers.
+    async fn again(
+        &mut self,
+        incoming: &mut Option<Incoming>,
+        waiting: Option<Waiting>,
+    ) -> Result<(), Failure> {
+        let waiting = waiting.ok_or(Failure::Ended)?;
+        let mut over = incoming.take().ok_or(Failure::Ended)?;
+        over.deadline().pause_since(waiting.since);
+        let mut deadline = over.into_deadline();
+        let id = Id::text(&format!("gw-again-{:016x}", fastrand::u64(..)));
+        let given = waiting
+            .given
+            .iter()
+            .map(|(key, response)| (key.as_str(), response.as_slice()));
+        let request = Retry::compose(&self.request, &id, given, waiting.state.as_deref());
+        let opened = self.upstream.open(Conversation::Bridged, self.headers.clone());
+        let exchange = deadline.keep(opened).await?;
+        let mut next = Incoming::new(exchange, request, deadline);
+        next.send().await?;
+        *incoming = Some(next);
+        Ok(())
+    }
+
+    /// How long to wait for a user who is on the way; none when that was long enough.
+    fn visiting(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let until = *self.visits_until.get_or_insert(now + self.patience);
+        let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        let gone = self.patience.saturating_sub(left);
+        Some(gone.clamp(VISITING, LONGEST_VISITING).min(left))
+    }
+
+    /// The end of the call as its client is to read it; before it, that the addresses have been visited.
+    fn answer(&mut self, message: Message) -> Message {
+        let message = match message.id() == Some(&self.id) {
+            true => message,
+            false => message.with_id(&self.id),
+        };
+        let asked = self.request.method().cloned().unwrap_or(Method::Ping);
+        let answer = self.between.answer(&asked, &message);
+        let visited = std::mem::take(&mut self.visited);
+        if message.kind() == Kind::Error || visited.is_empty() || self.between.client != Revision::V2025_11_25
+        {
+            return answer;
+        }
+        for name in visited.into_values() {
+            let params = format!(r#"{{"elicitationId":{}}}"#, serde_json::json!(name));
+            let complete = Message::notification("notifications/elicitation/complete", Some(&params));
+            self.ready.push_back(complete);
+        }
+        self.ready.push_back(answer);
+        self.ready.pop_front().unwrap_or(message)
+    }
+
+    /// The end of a call whose client did not answer in time.
+    fn unanswered(&mut self) -> Message {
+        self.waiting = None;
+        self.declined("the user did not answer in time what the server asked")
+    }
+
+    /// The end of a call that cannot go on for want of an answer.
+    fn declined(&self, words: &str) -> Message {
+        match self.request.method() {
+            Some(Method::ToolsCall) => {
+                let text = serde_json::json!({"content": [{"type": "text", "text": words}], "isError": true});
+                Message::result_reply(&self.id, &text.to_string())
+            }
+            _ => Message::error_reply(Some(&self.id), code::INTERNAL_ERROR, words, None),
+        }
+    }
+
+    fn broken(&self, what: &str) -> Failure {
+        Fault::Broken(what.to_owned()).of(&self.upstream.name).into()
+    }
+}
+
+/// Whether the client has offered to be asked this.
+fn offered(capabilities: &[u8], method: &Method, params: Option<&[u8]>) -> bool {
+    let offered = ClientCapabilities::new(capabilities);
+    match method {
+        Method::SamplingCreateMessage => offered.sampling(),
+        Method::RootsList => offered.roots(),
+        Method::ElicitationCreate if address(method, params).is_some() => offered.elicitation_url(),
+        Method::ElicitationCreate => offered.elicitation_form(),
+        _ => false,
+    }
+}
+
+/// Where a question sends its user, if it does.
+fn address(method: &Method, params: Option<&[u8]>) -> Option<String> {
+    let params = mcp::Object::parse(params?).ok()?;
+    let by_url = *method == Method::ElicitationCreate && params.get_text("mode").as_deref() == Some("url");
+    by_url.then(|| params.get_text("url").unwrap_or_default().into_owned())
+}
+
+/// What the server gets for an error of the client, or why it can get nothing: 2026-07-28 has no words for one.
+fn in_place_of_error(method: &Method, error: &Message) -> Result<Vec<u8>, String> {
+    match method {
+        Method::ElicitationCreate => Ok(br#"{"action":"cancel"}"#.to_vec()),
+        Method::RootsList => Ok(br#"{"roots":[]}"#.to_vec()),
+        _ => {
+            let error = error.error().and_then(|error| mcp::Object::parse(error).ok());
+            let words = error.and_then(|error| error.get_text("message").map(std::borrow::Cow::into_owned));
+            Err(words.unwrap_or_else(|| "without a reason".to_owned()))
+        }
+    }
+}
+
+fn accepts(response: &[u8]) -> bool {
+    let response = mcp::Object::parse(response).ok();
+    response.is_some_and(|response| response.get_text("action").as_deref() == Some("accept"))
+}

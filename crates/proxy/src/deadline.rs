@@ -1,0 +1,161 @@
+//! How long a call may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use upstream::{Fault, Timeouts};
+
+use crate::failure::Failure;
+
+/// How long a call may still take.
+#[derive(Clone)]
+pub(crate) struct Deadline {
+    upstream: Arc<str>,
+    timeouts: Timeouts,
+    /// Absent once it may take as long as it likes.
+    last: Option<Instant>,
+    heard: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn begin(upstream: &Arc<str>, timeouts: Timeouts) -> Self {
+        let now = Instant::now();
+        Self {
+            upstream: Arc::clone(upstream),
+            timeouts,
+            last: Some(now + timeouts.whole),
+            heard: now,
+        }
+    }
+
+    /// Whose time it is.
+    pub(crate) fn upstream(&self) -> &Arc<str> {
+        &self.upstream
+    }
+
+    /// Waits for something of the upstream, but not for longer than the call has left.
+    pub(crate) async fn keep<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, upstream::Error>>,
+    ) -> Result<T, Failure> {
+        let Some(moment) = self.moment() else {
+            return work.await.map_err(Failure::Upstream);
+        };
+        match tokio::time::timeout_at(moment, work).await {
+            Ok(outcome) => outcome.map_err(Failure::Upstream),
+            Err(_) => Err(Fault::Silent(self.waited()).of(&self.upstream).into()),
+        }
+    }
+
+    pub(crate) fn has_passed(&self) -> bool {
+        self.moment().is_some_and(|moment| Instant::now() >= moment)
+    }
+
+    /// Whatever the upstream says of a call shows that it works on it.
+    pub(crate) fn note_life(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// The time in which a user was asked is nobody's silence.
+    pub(crate) fn pause_since(&mut self, began: Instant) {
+        let paused = began.elapsed();
+        self.heard += paused;
+        self.last = self.last.map(|last| last + paused);
+    }
+
+    /// From now on there is none.
+    pub(crate) fn lift(&mut self) {
+        self.last = None;
+    }
+
+    fn moment(&self) -> Option<Instant> {
+        let silent = self.heard + self.timeouts.silence;
+        self.last.map(|last| silent.min(last))
+    }
+
+    fn waited(&self) -> Duration {
+        if self.moment() == self.last {
+            self.timeouts.whole
+        } else {
+            self.timeouts.silence
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn deadline() -> Deadline {
+        let timeouts = Timeouts {
+            silence: 10 * SECOND,
+            whole: 25 * SECOND,
+        };
+        Deadline::begin(&"docs".into(), timeouts)
+    }
+
+    /// Waits for something that comes after so long.
+    async fn wait(deadline: &mut Deadline, after: Duration) -> Result<(), Fault> {
+        let work = async {
+            tokio::time::sleep(after).await;
+            Ok(())
+        };
+        let outcome = deadline.keep(work).await;
+        deadline.note_life();
+        outcome.map_err(|failure| match failure {
+            Failure::Upstream(error) => error.fault,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_call() {
+        let mut deadline = deadline();
+
+        let outcome = wait(&mut deadline, 11 * SECOND).await;
+
+        assert_eq!(outcome, Err(Fault::Silent(10 * SECOND)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_word_begins_the_silence_anew_but_not_the_whole() {
+        let mut deadline = deadline();
+
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        let outcome = wait(&mut deadline, 9 * SECOND).await;
+
+        assert_eq!(outcome, Err(Fault::Silent(25 * SECOND)));
+        assert!(deadline.has_passed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_thinks_costs_the_call_no_time() {
+        let mut deadline = deadline();
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+
+        let asked = Instant::now();
+        tokio::time::advance(1000 * SECOND).await;
+        deadline.pause_since(asked);
+
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        assert_eq!(
+            wait(&mut deadline, 9 * SECOND).await,
+            Err(Fault::Silent(25 * SECOND))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_has_begun_may_be_quiet() {
+        let mut deadline = deadline();
+
+        assert_eq!(wait(&mut deadline, SECOND).await, Ok(()));
+        deadline.lift();
+
+        assert_eq!(wait(&mut deadline, 7 * 24 * 3600 * SECOND).await, Ok(()));
+        assert!(!deadline.has_passed());
+    }
+}

@@ -1,0 +1,205 @@
+//! The upstream's half of one call: what it is sent, and what it says, message by message, each within the call's
+//! deadlines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::{Kind, Message, Method};
+use upstream::{Exchange, Fault, MessageStream, Messages};
+
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+use crate::generation::Generation;
+
+/// A server that does not take what is said to its question in this time is left with it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// The upstream's half of a call.
+pub(crate) struct Incoming {
+    /// What came at once, until it is taken.
+    ready: Option<Message>,
+    stream: Option<Box<dyn MessageStream>>,
+    /// Absent when nothing is sent to anybody.
+    exchange: Option<Exchange>,
+    /// As the upstream is sent it.
+    request: Message,
+    deadline: Deadline,
+    /// Where the upstream is told in words that nobody waits any more, for one that does not hear it otherwise.
+    told_on: Option<Arc<Generation>>,
+}
+
+/// How an upstream took a message.
+pub(crate) struct Sent {
+    /// The HTTP status of its answer.
+    pub(crate) status: u16,
+    /// What it calls the session that an `initialize` began.
+    pub(crate) session: Option<Box<str>>,
+    /// Whether something follows.
+    pub(crate) answers: bool,
+}
+
+impl Sent {
+    /// What was sent by others, and will be answered.
+    pub(crate) fn at_once() -> Self {
+        Self {
+            status: 200,
+            session: None,
+            answers: true,
+        }
+    }
+}
+
+impl Incoming {
+    /// A call that is not sent yet.
+    pub(crate) fn new(exchange: Exchange, request: Message, deadline: Deadline) -> Self {
+        Self {
+            ready: None,
+            stream: None,
+            exchange: Some(exchange),
+            request,
+            deadline,
+            told_on: None,
+        }
+    }
+
+    /// What comes from a stream of our own, to which nothing can be said.
+    pub(crate) fn of(stream: Box<dyn MessageStream>, request: Message, deadline: Deadline) -> Self {
+        Self {
+            ready: None,
+            stream: Some(stream),
+            exchange: None,
+            request,
+            deadline,
+            told_on: None,
+        }
+    }
+
+    /// The same call; if it is given up before its answer, the upstream is told in words.
+    pub(crate) fn told_if_given_up(mut self, current: &Arc<Generation>) -> Self {
+        self.told_on = Some(Arc::clone(current));
+        self
+    }
+
+    /// Sends the request, and waits for the first thing that comes back.
+    ///
+    /// # Errors
+    /// When nothing can come, or the time is over, which the upstream is told.
+    pub(crate) async fn send(&mut self) -> Result<Sent, Failure> {
+        let Some(exchange) = &mut self.exchange else {
+            return Err(Failure::Ended);
+        };
+        let sent = self.deadline.keep(exchange.send(&self.request)).await;
+        let reply = match sent {
+            Ok(reply) => reply,
+            Err(failure) => {
+                if self.deadline.has_passed() {
+                    self.overdue().await;
+                }
+                self.told_on = None;
+                return Err(failure);
+            }
+        };
+        let answers = match reply.messages {
+            Messages::Accepted => {
+                self.told_on = None;
+                false
+            }
+            Messages::One(message) => {
+                self.ready = Some(message);
+                true
+            }
+            Messages::Stream(stream) => {
+                self.stream = Some(stream);
+                true
+            }
+        };
+        Ok(Sent {
+            status: reply.status,
+            session: reply.session,
+            answers,
+        })
+    }
+
+    /// The next message. After the answer there is none to ask for. May be given up and asked again.
+    ///
+    /// # Errors
+    /// When none can come: the stream broke, or the time is over, which the upstream is told.
+    pub(crate) async fn next(&mut self) -> Result<Message, Failure> {
+        let next = match self.ready.take() {
+            Some(ready) => Ok(ready),
+            None => self.receive().await,
+        };
+        if !matches!(&next, Ok(message) if matches!(message.kind(), Kind::Request | Kind::Notification)) {
+            self.told_on = None;
+        }
+        next
+    }
+
+    async fn receive(&mut self) -> Result<Message, Failure> {
+        let Some(stream) = &mut self.stream else {
+            let fault = Fault::Broken("its stream ended before the answer".into());
+            return Err(fault.of(self.deadline.upstream()).into());
+        };
+        let next = self.deadline.keep(stream.next()).await;
+        if next.is_err() && self.deadline.has_passed() {
+            self.overdue().await;
+        }
+        let next = next.map_err(|failure| match (failure, &self.exchange) {
+            (Failure::Upstream(error), Some(exchange)) => {
+                Failure::Upstream(exchange.excused(&self.request, error))
+            }
+            (failure, _) => failure,
+        });
+        self.deadline.note_life();
+        if next.is_ok() && self.request.method() == Some(&Method::SubscriptionsListen) {
+            // A subscription is quiet when nothing happens; its client ends it, or a drain.
+            self.deadline.lift();
+        }
+        next
+    }
+
+    /// Answers a question of the upstream, as far as it still listens.
+    pub(crate) async fn say(&mut self, answer: &Message) {
+        if let Some(exchange) = &mut self.exchange {
+            let _ = tokio::time::timeout(TAKEN_WITHIN, exchange.send(answer)).await;
+        }
+    }
+
+    /// Tells the upstream that nobody waits for this call any more.
+    pub(crate) async fn cancel(&mut self, reason: &str) {
+        self.told_on = None;
+        if let Some(exchange) = &mut self.exchange {
+            exchange.cancel(&self.request, reason).await;
+        }
+    }
+
+    async fn overdue(&mut self) {
+        self.told_on = None;
+        if let Some(exchange) = &mut self.exchange {
+            exchange.overdue(&self.request).await;
+        }
+    }
+
+    /// How long it may still take.
+    pub(crate) fn deadline(&mut self) -> &mut Deadline {
+        &mut self.deadline
+    }
+
+    /// The same, for the call that follows this one.
+    pub(crate) fn into_deadline(self) -> Deadline {
+        self.deadline.clone()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let (Some(current), Some(mut exchange)) = (self.told_on.take(), self.exchange.take()) else {
+            return;
+        };
+        let (request, stream) = (self.request.clone(), self.stream.take());
+        current.detach(async move {
+            exchange.cancel(&request, "its client left").await;
+            drop(stream);
+        });
+    }
+}

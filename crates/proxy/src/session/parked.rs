@@ -1,0 +1,151 @@
+//! Running calls that wait for their clients' return, each for so long (`protocol.md` §2.5.3).
+//!
+//! Nobody reads on while one waits: what its server says meanwhile stays on the wire, which is bound enough.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use mcp::{Id, Message, Method};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::incoming::Incoming;
+
+/// Calls that may wait at once.
+const WAITING: usize = 4096;
+
+/// Of them, calls of one upstream.
+const OF_ONE: usize = 1024;
+
+/// All calls that wait.
+pub(crate) struct Parked {
+    /// Tells this process from the one before it, which kept other calls.
+    pub(crate) process: u64,
+    table: Mutex<HashMap<u128, Waiting>>,
+}
+
+struct Waiting {
+    call: ParkedCall,
+    /// Ends the call when nobody comes; given up when somebody does.
+    _end: AbortOnDropHandle<()>,
+}
+
+/// A call that waits.
+pub(crate) struct ParkedCall {
+    pub(crate) incoming: Incoming,
+    /// What its server asked and was not answered yet.
+    pub(crate) questions: Vec<Question>,
+    pub(crate) round: u32,
+    pub(crate) upstream: Arc<str>,
+    /// Since when.
+    pub(crate) since: Instant,
+}
+
+/// A question of its server.
+pub(crate) struct Question {
+    /// What its client is to call it.
+    pub(crate) key: String,
+    /// What its server calls it.
+    pub(crate) id: Id,
+    pub(crate) method: Method,
+    /// As its client is to read it, for asking once more.
+    pub(crate) params: Option<Vec<u8>>,
+}
+
+/// As many calls wait as may.
+#[derive(Debug)]
+pub(crate) struct Full(pub(crate) ParkedCall);
+
+impl Default for Parked {
+    fn default() -> Self {
+        Self {
+            process: fastrand::u64(..),
+            table: Mutex::default(),
+        }
+    }
+}
+
+impl Parked {
+    /// Keeps a call until somebody takes it, or until `within` has passed: then it is ended.
+    pub(crate) fn keep(self: &Arc<Self>, call: ParkedCall, within: Duration) -> Result<u128, Box<Full>> {
+        let mut table = self.locked();
+        let of_one = || {
+            let same = table
+                .values()
+                .filter(|waiting| waiting.call.upstream == call.upstream);
+            same.count()
+        };
+        if table.len() >= WAITING || of_one() >= OF_ONE {
+            return Err(Box::new(Full(call)));
+        }
+        let number = fastrand::u128(..);
+        let parked = Arc::downgrade(self);
+        let end = tokio::spawn(async move {
+            tokio::time::sleep(within).await;
+            let waited = parked.upgrade().and_then(|parked| parked.let_go(number));
+            if let Some(call) = waited {
+                call.end().await;
+            }
+        });
+        let end = AbortOnDropHandle::new(end);
+        table.insert(number, Waiting { call, _end: end });
+        Ok(number)
+    }
+
+    /// The call of this number, if it waits, and if its client was last asked in this round. Nobody else gets it.
+    pub(crate) fn take(&self, number: u128, round: u32) -> Option<ParkedCall> {
+        let mut table = self.locked();
+        table.get(&number).filter(|waiting| waiting.call.round == round)?;
+        table.remove(&number).map(|waiting| waiting.call)
+    }
+
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.locked().len()
+    }
+
+    /// Takes a call out of the table whose end is at hand, which therefore must not be given up.
+    fn let_go(&self, number: u128) -> Option<ParkedCall> {
+        let waiting = self.locked().remove(&number)?;
+        waiting._end.detach();
+        Some(waiting.call)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<u128, Waiting>> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl ParkedCall {
+    /// Nobody came back: its server hears that there are no answers, and that the call is over.
+    async fn end(mut self) {
+        for question in &self.questions {
+            self.incoming.say(&question.refusal()).await;
+        }
+        self.incoming.cancel("its client did not come back").await;
+    }
+}
+
+impl Question {
+    /// What its server hears when no answer comes.
+    pub(crate) fn refusal(&self) -> Message {
+        match self.method {
+            Method::ElicitationCreate => Message::result_reply(&self.id, r#"{"action":"cancel"}"#),
+            Method::SamplingCreateMessage => {
+                Message::error_reply(Some(&self.id), -1, "User rejected sampling request", None)
+            }
+            _ => {
+                let words = "the client did not answer";
+                Message::error_reply(Some(&self.id), mcp::code::INTERNAL_ERROR, words, None)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ParkedCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("ParkedCall");
+        shown.field("upstream", &self.upstream).finish_non_exhaustive()
+    }
+}
