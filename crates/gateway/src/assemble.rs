@@ -159,6 +159,7 @@ impl House {
                 arrival: plan.bounds.arrival,
                 idle: plan.bounds.idle,
                 stalled: plan.bounds.stalled,
+                parked: plan.bounds.parked,
             },
             public_url: plan.public_url,
             account: Arc::clone(&self.account),

@@ -63,6 +63,7 @@ pub(crate) struct Bounds {
     pub(crate) arrival: Duration,
     pub(crate) idle: Duration,
     pub(crate) stalled: Duration,
+    pub(crate) parked: Duration,
 }
 
 /// Reads the file. What it returns is only good when no mistake was reported.
@@ -318,6 +319,7 @@ fn bounds(field: &Field<'_>) -> Bounds {
         arrival: Duration::from_secs(30),
         idle: Duration::from_secs(60),
         stalled: Duration::from_secs(30),
+        parked: Duration::from_secs(300),
     };
     let Some(mut fields) = field.fields() else {
         return bounds;
@@ -358,6 +360,7 @@ fn bounds(field: &Field<'_>) -> Bounds {
     time("arrival", &mut bounds.arrival);
     time("idle", &mut bounds.idle);
     time("stalled", &mut bounds.stalled);
+    time("parked", &mut bounds.parked);
     fields.finish();
     bounds
 }

@@ -71,7 +71,7 @@ pub fn decide(
         Named::Unknown(_) if headers.method.is_present() || message.has_reserved_meta() => {
             modern(headers, header, message)
         }
-        Named::Unknown(version) => Err(Refusal::unsupported_version(&version, Era::Legacy)),
+        Named::Unknown(version) => Err(Refusal::unsupported_version(&version)),
     }
 }
 
@@ -159,7 +159,7 @@ fn modern(headers: &Mirrored<'_>, header: Named<'_>, message: &Message) -> Resul
             revision,
             handshake: false,
         }),
-        Some(_) | None => Err(Refusal::unsupported_version(&requested, Era::Modern)),
+        Some(_) | None => Err(Refusal::unsupported_version(&requested)),
     }
 }
 

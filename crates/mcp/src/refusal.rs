@@ -1,11 +1,10 @@
 //! A request refused by the rules of the protocol, before anything was asked of a server.
 
 use crate::code;
-use crate::era::Era;
 use crate::id::Id;
 use crate::json::quote;
 use crate::message::Message;
-use crate::revision::{modern_versions_json, supported_versions_json};
+use crate::revision::supported_versions_json;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -38,17 +37,13 @@ impl Refusal {
         }
     }
 
-    /// 400 and `-32022`, with what is supported and what was asked for (2026-07-28 basic/versioning).
-    /// To a client that speaks no earlier revision only those since 2026-07-28 are named: it may name
-    /// none that the server behind us does not list in its answer to `server/discover`.
-    pub fn unsupported_version(requested: &str, era: Era) -> Refusal {
+    /// 400 and `-32022`, with what is supported and what was asked for (2026-07-28 basic/versioning). Whatever
+    /// server stands behind it, an endpoint of ours speaks every revision.
+    pub fn unsupported_version(requested: &str) -> Refusal {
         /// Enough for any date; what is longer would only be echoed.
         const ENOUGH: usize = 64;
         let requested: String = requested.chars().take(ENOUGH).collect();
-        let supported = match era {
-            Era::Legacy => supported_versions_json(),
-            Era::Modern => modern_versions_json(),
-        };
+        let supported = supported_versions_json();
         Refusal {
             data: Some(format!(
                 r#"{{"supported":{supported},"requested":{}}}"#,

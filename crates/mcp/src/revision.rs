@@ -77,11 +77,6 @@ pub const fn supported_versions_json() -> &'static str {
     r#"["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"]"#
 }
 
-/// Those of [`supported_versions_json`] in which every request stands on its own.
-pub const fn modern_versions_json() -> &'static str {
-    r#"["2026-07-28"]"#
-}
-
 /// A date that is not a revision we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownRevision;

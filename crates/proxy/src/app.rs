@@ -319,7 +319,7 @@ async fn delete(
     let principal = identify(&visit);
     entry.comes_from(&principal);
     if is_modern(&visit.headers) {
-        return refuse(door, entry, &Failure::HttpMethod("POST"), Era::Modern, None).await;
+        return refuse(door, entry, &Failure::HttpMethod("POST"), None).await;
     }
     if visit.route.sessions == SessionRule::Off {
         return turn_away(door, entry, &Failure::HttpMethod("POST")).await;

@@ -2,7 +2,7 @@
 //! the record. The only exit for what goes wrong.
 
 use audit::Outcome;
-use mcp::{Era, Id, Message, Refusal, Revision, code};
+use mcp::{Id, Message, Refusal, code};
 use upstream::{Error, Fault};
 
 use crate::call::Accepts;
@@ -80,8 +80,8 @@ pub(crate) struct Verdict {
 }
 
 impl Failure {
-    /// What to tell a client of this era.
-    pub(crate) fn verdict(&self, era: Era) -> Verdict {
+    /// What to tell its client.
+    pub(crate) fn verdict(&self) -> Verdict {
         let refused = |status: u16, words: String| Verdict {
             status,
             code: code::INVALID_REQUEST,
@@ -211,7 +211,7 @@ impl Failure {
                 code: code::INTERNAL_ERROR,
                 ..refused(200, "the call is over".into())
             },
-            Self::Upstream(error) => upstream_verdict(error, era),
+            Self::Upstream(error) => upstream_verdict(error),
         }
     }
 
@@ -235,7 +235,7 @@ impl Failure {
     }
 }
 
-fn upstream_verdict(error: &Error, era: Era) -> Verdict {
+fn upstream_verdict(error: &Error) -> Verdict {
     let failed = Verdict {
         status: 200,
         code: code::INTERNAL_ERROR,
@@ -265,35 +265,12 @@ fn upstream_verdict(error: &Error, era: Era) -> Verdict {
             data: None,
             ..failed
         },
-        // What a server of that era would say itself, so that a client of both can choose the other.
-        Fault::NotSpoken { wanted } => {
-            let supported: Vec<&str> = Revision::ALL
-                .iter()
-                .filter(|revision| revision.era() != *wanted)
-                .map(|revision| revision.as_str())
-                .collect();
-            let requested = if *wanted == Era::Modern {
-                Revision::V2026_07_28
-            } else {
-                Revision::LATEST_LEGACY
-            };
-            let supported = serde_json::to_string(&supported).unwrap_or_default();
-            Verdict {
-                status: if era == Era::Modern { 400 } else { 200 },
-                code: code::UNSUPPORTED_VERSION,
-                data: Some(format!(
-                    r#"{{"supported":{supported},"requested":"{}"}}"#,
-                    requested.as_str()
-                )),
-                outcome: Outcome::RpcError,
-                ..failed
-            }
-        }
         Fault::Unreachable(_)
         | Fault::Broken(_)
         | Fault::Status { .. }
         | Fault::Unauthorized(_)
         | Fault::Misjudged(_)
+        | Fault::NotSpoken { .. }
         | Fault::NotOffered
         | Fault::Removed
         | Fault::TooLong(_)
@@ -359,11 +336,11 @@ impl From<Refusal> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcp::Era;
     use std::time::Duration;
 
     #[test]
     fn every_failure_has_a_status_and_a_code() {
-        use Era::{Legacy, Modern};
         let upstream = |fault: Fault| Failure::Upstream(fault.of(&"docs".into()));
         let refusal = || Refusal {
             status: 400,
@@ -372,60 +349,48 @@ mod tests {
             data: None,
         };
         let not_spoken = |wanted| upstream(Fault::NotSpoken { wanted });
-        for (failure, era, status, code) in [
-            (Failure::Denied(policy::Denied::Host), Legacy, 403, -32600),
-            (Failure::NoRoute("no".into()), Legacy, 404, -32600),
-            (Failure::UnknownServer, Legacy, 404, -32600),
-            (Failure::HttpMethod("POST"), Legacy, 405, -32600),
-            (Failure::Framing("no"), Legacy, 400, -32600),
-            (Failure::HeadTooLong(1), Legacy, 431, -32600),
-            (Failure::BodyTooLong(1), Legacy, 413, -32600),
-            (Failure::BodyTooSlow, Legacy, 408, -32600),
-            (Failure::ContentType, Legacy, 415, -32600),
-            (Failure::NotAcceptable, Legacy, 406, -32600),
-            (Failure::StreamUnasked, Legacy, 406, -32600),
-            (Failure::Busy("no"), Legacy, 503, -32600),
-            (Failure::Stopping, Legacy, 503, -32603),
-            (Failure::Refused(refusal()), Modern, 400, -32020),
-            (Failure::SessionUnknown, Legacy, 404, -32600),
-            (Failure::SessionMissing, Legacy, 400, -32600),
-            (Failure::Several(Vec::new()), Modern, 400, -32600),
-            (upstream(Fault::Unreachable("no".into())), Modern, 200, -32603),
-            (upstream(Fault::Silent(Duration::ZERO)), Legacy, 200, -32603),
-            (upstream(Fault::Broken("no".into())), Legacy, 200, -32603),
-            (upstream(Fault::Unauthorized(401)), Modern, 200, -32603),
-            (upstream(Fault::TooLong(1)), Modern, 200, -32603),
-            (upstream(Fault::Exited("no".into())), Modern, 200, -32603),
-            (upstream(Fault::Full("no".into())), Legacy, 200, -32603),
+        for (failure, status, code) in [
+            (Failure::Denied(policy::Denied::Host), 403, -32600),
+            (Failure::NoRoute("no".into()), 404, -32600),
+            (Failure::UnknownServer, 404, -32600),
+            (Failure::HttpMethod("POST"), 405, -32600),
+            (Failure::Framing("no"), 400, -32600),
+            (Failure::HeadTooLong(1), 431, -32600),
+            (Failure::BodyTooLong(1), 413, -32600),
+            (Failure::BodyTooSlow, 408, -32600),
+            (Failure::ContentType, 415, -32600),
+            (Failure::NotAcceptable, 406, -32600),
+            (Failure::StreamUnasked, 406, -32600),
+            (Failure::Busy("no"), 503, -32600),
+            (Failure::Stopping, 503, -32603),
+            (Failure::Refused(refusal()), 400, -32020),
+            (Failure::SessionUnknown, 404, -32600),
+            (Failure::SessionMissing, 400, -32600),
+            (Failure::Several(Vec::new()), 400, -32600),
+            (upstream(Fault::Unreachable("no".into())), 200, -32603),
+            (upstream(Fault::Silent(Duration::ZERO)), 200, -32603),
+            (upstream(Fault::Broken("no".into())), 200, -32603),
+            (upstream(Fault::Unauthorized(401)), 200, -32603),
+            (upstream(Fault::TooLong(1)), 200, -32603),
+            (upstream(Fault::Exited("no".into())), 200, -32603),
+            (upstream(Fault::Full("no".into())), 200, -32603),
             // Only this makes a client begin a new session.
-            (upstream(Fault::SessionGone), Legacy, 404, -32600),
-            (not_spoken(Modern), Modern, 400, -32022),
-            (not_spoken(Legacy), Legacy, 200, -32022),
+            (upstream(Fault::SessionGone), 404, -32600),
+            (not_spoken(Era::Modern), 200, -32603),
+            (not_spoken(Era::Legacy), 200, -32603),
+            (Failure::StateUnknown, 200, -32602),
+            (Failure::Interrupted, 200, -32603),
+            (Failure::Crowded, 200, -32603),
+            (Failure::Ended, 200, -32603),
         ] {
-            let verdict = failure.verdict(era);
-            assert_eq!(
-                (verdict.status, verdict.code),
-                (status, code),
-                "{failure:?}, {era:?}"
-            );
+            let verdict = failure.verdict();
+            assert_eq!((verdict.status, verdict.code), (status, code), "{failure:?}");
         }
     }
 
     #[test]
     fn only_what_passes_asks_to_come_again() {
-        assert_eq!(Failure::Busy("no").verdict(Era::Legacy).retry_after, Some(1));
-        assert_eq!(Failure::Stopping.verdict(Era::Legacy).retry_after, None);
-    }
-
-    #[test]
-    fn who_speaks_another_era_is_told_which() {
-        let error = Fault::NotSpoken { wanted: Era::Modern }.of(&"docs".into());
-        let data = Failure::Upstream(error).verdict(Era::Modern).data.unwrap();
-        let data: serde_json::Value = serde_json::from_str(&data).unwrap();
-
-        assert_eq!(data["requested"], "2026-07-28");
-        let supported = data["supported"].as_array().unwrap();
-        assert!(supported.contains(&"2025-11-25".into()), "{supported:?}");
-        assert!(!supported.contains(&"2026-07-28".into()), "{supported:?}");
+        assert_eq!(Failure::Busy("no").verdict().retry_after, Some(1));
+        assert_eq!(Failure::Stopping.verdict().retry_after, None);
     }
 }

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// Calls whose client left and that run to their end.
     pub detached: IntGauge,
+    /// Calls that wait for the answers of their users.
+    pub parked: IntGauge,
     /// Sessions begun.
     pub sessions_begun: IntCounter,
     /// Sessions ended by their client.
@@ -111,6 +113,10 @@ impl Metrics {
             detached: gauge(
                 "causeway_detached_calls",
                 "Calls whose client left and that run to their end.",
+            )?,
+            parked: gauge(
+                "causeway_parked_calls",
+                "Calls of 2026-07-28 clients that wait for the answers of their users.",
             )?,
             sessions_begun: counter("causeway_sessions_begun_total", "Legacy sessions begun.")?,
             sessions_ended: counter(

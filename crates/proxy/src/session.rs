@@ -59,7 +59,7 @@ struct Kept {
     listeners: Arc<Listeners>,
     questions: Arc<Questions>,
     sse: Arc<SseSessions>,
-    settings: Settings,
+    settings: Arc<Settings>,
     running: Arc<RunningCalls>,
     parked: Arc<Parked>,
 }
@@ -78,7 +78,7 @@ impl Sessions {
                 listeners: Arc::default(),
                 questions: Arc::default(),
                 sse: Arc::default(),
-                settings: Settings::default(),
+                settings: Arc::default(),
                 running: Arc::default(),
                 parked: Arc::default(),
             }),
@@ -199,7 +199,7 @@ impl Sessions {
     }
 
     /// What clients have set where servers know no sessions.
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.kept.settings
     }
 

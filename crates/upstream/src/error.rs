@@ -39,9 +39,9 @@ pub enum Fault {
     SessionGone,
     /// It does not speak the era it was assumed to speak; nothing was processed.
     Misjudged(String),
-    /// It does not speak the client's era, and translation does not exist yet.
+    /// It does not speak the era it was spoken to in; nothing was processed.
     NotSpoken {
-        /// What the client speaks.
+        /// That era.
         wanted: Era,
     },
     /// It says nothing outside of calls.
@@ -118,16 +118,13 @@ impl fmt::Display for Error {
             ),
             Fault::SessionGone => write!(f, "upstream `{name}` no longer knows this session"),
             Fault::Misjudged(what) => write!(f, "upstream `{name}` does not speak as it did before: {what}"),
-            Fault::NotSpoken { wanted: Era::Modern } => write!(
-                f,
-                "upstream `{name}` speaks only MCP revisions up to 2025-11-25 and this client speaks 2026-07-28; \
-                 the gateway does not translate between the two yet"
-            ),
-            Fault::NotSpoken { wanted: Era::Legacy } => write!(
-                f,
-                "upstream `{name}` speaks only MCP revision 2026-07-28 and this client speaks an earlier one; \
-                 the gateway does not translate between the two yet"
-            ),
+            Fault::NotSpoken { wanted } => {
+                let spoken = match wanted {
+                    Era::Modern => "MCP revision 2026-07-28",
+                    Era::Legacy => "the MCP revisions before 2026-07-28",
+                };
+                write!(f, "upstream `{name}` does not speak {spoken}, as it seemed to")
+            }
             Fault::NotOffered => write!(f, "upstream `{name}` says nothing outside of calls"),
             Fault::Removed => write!(f, "upstream `{name}` was removed from the configuration"),
             Fault::TooLong(bound) => {

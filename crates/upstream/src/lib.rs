@@ -48,6 +48,7 @@ mod scripted;
 pub use error::{Error, Fault};
 pub use exchange::Exchange;
 pub use feed::{Following, Interest};
+pub use handshake::{Eras, Legacy};
 pub use introduction::Introduction;
 pub use listening::Listening;
 pub use metrics::Metrics;

@@ -399,7 +399,7 @@ fn a_modern_notification_needs_neither_meta_nor_headers() {
 
 #[test]
 fn a_requested_version_is_echoed_only_so_far() {
-    let data = Refusal::unsupported_version(&"\"x".repeat(10_000), Era::Legacy)
+    let data = Refusal::unsupported_version(&"\"x".repeat(10_000))
         .data
         .expect("it has data");
 

@@ -19,7 +19,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::incoming::{Incoming, Sent};
-use crate::session::parked::{ParkedCall, Question};
+use crate::session::parked::{Counted, ParkedCall, Question};
 use crate::session::state::{State, Waits};
 
 /// What a server asks within this time of its first question is asked together with it.
@@ -149,6 +149,7 @@ impl Parking {
             round,
             upstream: Arc::clone(&self.upstream),
             since: Instant::now(),
+            _counted: Counted::in_gauge(&self.current.account.metrics().parked),
         };
         let within = self.current.bounds.parked;
         let parked = self.current.sessions.parked();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use audit::Outcome;
 use bytes::{BufMut, Bytes, BytesMut};
-use mcp::{Era, Id, Message, ParseError, Refusal, code, era, header};
+use mcp::{Id, Message, ParseError, Refusal, code, era, header};
 
 use super::refusal::{cut_dropped, turn_away};
 use super::reply::{Door, Extra, Gone};
@@ -119,7 +119,7 @@ async fn batched(
 }
 
 fn told(entry: Entry, failure: &Failure, id: Option<&Id>) -> Message {
-    let verdict = failure.verdict(Era::Legacy);
+    let verdict = failure.verdict();
     entry.failed(&verdict, Some(200));
     verdict.message(id.or(failure.id()))
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mcp::{Message, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upstream::{Error, Headers, Session};
+use upstream::{Error, Headers};
 
 use super::hearing::Hearing;
 use super::held::{Ends, Held, HeldBy};
@@ -22,6 +22,7 @@ use crate::serve::admit;
 use crate::session::Claims;
 use crate::session::listeners::{Floor, Listener};
 use crate::session::questions::Asker;
+use crate::session::settings::Settings;
 
 /// A stream that listens to one session.
 pub(crate) struct Listen {
@@ -30,9 +31,10 @@ pub(crate) struct Listen {
     hearing: Option<(Hearing, Floor)>,
     listener: Listener,
     ended: CancellationToken,
-    session: Session,
+    claims: Arc<Claims>,
     headers: Arc<Headers>,
     asker: Asker,
+    settings: Arc<Settings>,
     ends: Ends,
     /// When the session expires.
     until: Instant,
@@ -61,9 +63,10 @@ pub(crate) async fn listen(
         ended: listener.ended(),
         listener,
         hearing: None,
-        session: claims.with_upstream(),
+        claims: Arc::clone(claims),
         headers: headers.into_kept(),
         asker: current.sessions.asker(claims),
+        settings: Arc::clone(current.sessions.settings()),
         ends: Ends {
             health: Arc::clone(&current.health),
             upstream: Arc::clone(&visit.upstream),
@@ -78,7 +81,7 @@ impl Listen {
     /// Whether its client knows what to make of an event without data, which older ones break on
     /// (2025-11-25 basic/transports, "Sending Messages to the Server"), and has a session to return to.
     pub(super) fn may_be_told_when_to_return(&self) -> bool {
-        self.session.revision >= Revision::V2025_11_25
+        self.claims.revision() >= Revision::V2025_11_25
             && !self.ended.is_cancelled()
             && Instant::now() < self.until
     }
@@ -94,7 +97,9 @@ impl Listen {
             () = tokio::time::sleep_until(self.until) => None,
             () = over => None,
             heard = hear(&mut self.listener, &mut self.hearing, || {
-                Hearing::begin(&self.ends.upstream, self.session.clone(), Arc::clone(&self.headers), self.asker.listening())
+                let watched = || self.settings.enter(&self.claims.id).watched();
+                let (upstream, headers) = (&self.ends.upstream, Arc::clone(&self.headers));
+                Hearing::begin(upstream, &self.claims, headers, self.asker.listening(), watched)
             }) => heard.ok().map(|message| message.one_line()),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn leave(
             let Served { call, outcome } = work.await;
             match outcome {
                 Ok(answer) => finish_alone(call, answer).await,
-                Err(failure) => call.entry.failed(&failure.verdict(Era::Legacy), None),
+                Err(failure) => call.entry.failed(&failure.verdict(), None),
             }
         });
     }
@@ -43,6 +43,6 @@ async fn finish_alone(call: Call, mut answer: Answer) {
     match answer.last().await {
         Ok(Some(message)) => call.entry.answered(&message, None),
         Ok(None) => call.entry.finish(Outcome::Ok, None, None),
-        Err(failure) => call.entry.failed(&failure.verdict(call.era), None),
+        Err(failure) => call.entry.failed(&failure.verdict(), None),
     }
 }

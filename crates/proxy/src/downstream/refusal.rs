@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp::{Body, Era, Id};
+use mcp::{Body, Id};
 
 use super::body;
 use super::reply::{Door, Extra, Gone};
@@ -15,10 +15,9 @@ pub(crate) async fn refuse(
     door: &mut Door<'_>,
     entry: Entry,
     failure: &Failure,
-    era: Era,
     id: Option<&Id>,
 ) -> Result<(), Gone> {
-    let verdict = failure.verdict(era);
+    let verdict = failure.verdict();
     if failure.is_taken_back() {
         entry.failed(&verdict, Some(if door.is_streaming() { 200 } else { 202 }));
         return match door.is_streaming() {
@@ -45,7 +44,7 @@ pub(crate) async fn refuse(
 
 /// Refuses a request before it is known what it says: under no id, in the words of every era.
 pub(crate) async fn turn_away(door: &mut Door<'_>, entry: Entry, failure: &Failure) -> Result<(), Gone> {
-    refuse(door, entry, failure, Era::Legacy, None).await
+    refuse(door, entry, failure, None).await
 }
 
 /// Refuses a POST whose URL leads to no single upstream, under the id of its message.
@@ -68,18 +67,18 @@ pub(crate) async fn refuse_post(
             None
         }
     };
-    refuse(door, entry, failure, Era::Legacy, id.as_ref()).await
+    refuse(door, entry, failure, id.as_ref()).await
 }
 
 /// Tells a client that its call did not finish within the grace of a stop.
 pub(crate) async fn cut(door: &mut Door<'_>, entry: Entry, id: Option<&Id>) -> Result<(), Gone> {
     door.close();
-    refuse(door, entry, &Failure::Stopping, Era::Legacy, id).await
+    refuse(door, entry, &Failure::Stopping, id).await
 }
 
 /// The same for work that was dropped with its entry, which says that it was cancelled.
 pub(crate) async fn cut_dropped(door: &mut Door<'_>, id: Option<&Id>) -> Result<(), Gone> {
-    let verdict = Failure::Stopping.verdict(Era::Legacy);
+    let verdict = Failure::Stopping.verdict();
     let message = verdict.message(id);
     if door.is_streaming() {
         door.event(&message).await?;

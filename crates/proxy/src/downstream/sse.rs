@@ -24,8 +24,9 @@ use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::{Place, messages_of};
 use crate::serve::{Served, admit, carry};
+use crate::session::settings::Settings;
 use crate::session::sse::{NotBegun, Running};
-use crate::session::{SseSession, Stream};
+use crate::session::{Claims, SseSession, Stream};
 
 /// What has no answer is taken once its server has it, so that what a client sends in a row arrives in
 /// that row; a server that is slower than this has it later.
@@ -38,6 +39,7 @@ pub(crate) struct Sse {
     /// The server can say nothing outside of calls any more: its session is lost for good.
     deaf: bool,
     asker: crate::session::questions::Asker,
+    settings: Arc<Settings>,
     headers: Arc<Headers>,
     ends: Ends,
 }
@@ -63,6 +65,7 @@ pub(crate) async fn connect(
     metrics.sse_sessions.with_label_values(&[&visit.route.path]).inc();
     let sse = Sse {
         asker: current.sessions.asker_in(&stream.session),
+        settings: Arc::clone(current.sessions.settings()),
         stream,
         hearing: None,
         deaf: false,
@@ -109,8 +112,10 @@ impl Sse {
             tokio::select! {
                 biased;
                 line = self.stream.outbox.recv() => return line,
-                heard = hear(&session, &mut self.hearing, |with| {
-                    Hearing::begin(&ends.upstream, with, Arc::clone(&self.headers), self.asker.asking())
+                heard = hear(&session, &mut self.hearing, |claims| {
+                    let watched = || self.settings.enter(&claims.id).watched();
+                    let (upstream, headers) = (&ends.upstream, Arc::clone(&self.headers));
+                    Hearing::begin(upstream, claims, headers, self.asker.asking(), watched)
                 }), if !deaf => match heard {
                     Ok(message) => return Some(message.one_line()),
                     Err(_) => self.deaf = true,
@@ -128,6 +133,7 @@ impl Sse {
         drop((self.stream, self.hearing));
         // Looked at only then: a handshake may have been done until now.
         if let Some(claims) = session.begun() {
+            self.settings.forget(&claims.id);
             self.ends
                 .upstream
                 .end(&claims.with_upstream(), &self.headers)
@@ -140,7 +146,7 @@ impl Sse {
 async fn hear(
     session: &SseSession,
     hearing: &mut Option<Hearing>,
-    begin: impl Fn(upstream::Session) -> Hearing,
+    begin: impl Fn(&Claims) -> Hearing,
 ) -> Result<Message, Error> {
     let hearing = match hearing {
         Some(hearing) => hearing,
@@ -149,7 +155,7 @@ async fn hear(
             let Some(claims) = session.begun() else {
                 return std::future::pending().await;
             };
-            hearing.insert(begin(claims.with_upstream()))
+            hearing.insert(begin(&claims))
         }
     };
     hearing.next().await
@@ -200,7 +206,7 @@ pub(crate) async fn message(
         Ok(begun) => begun,
         Err(refused) => {
             let (entry, failure) = *refused;
-            return refuse(door, entry, &failure, Era::Legacy, id.as_ref()).await;
+            return refuse(door, entry, &failure, id.as_ref()).await;
         }
     };
     match running {
@@ -317,7 +323,7 @@ async fn take(current: Arc<Generation>, session: Arc<SseSession>, call: Call) {
     let Served { call, outcome } = served;
     match outcome {
         Ok(_) => call.entry.finish(Outcome::Ok, Some(202), None),
-        Err(failure) => call.entry.failed(&failure.verdict(Era::Legacy), Some(202)),
+        Err(failure) => call.entry.failed(&failure.verdict(), Some(202)),
     }
 }
 
@@ -333,7 +339,7 @@ async fn answer(current: Arc<Generation>, session: Arc<SseSession>, call: Call, 
         () = running.unwanted() => {}
         () = told => {}
         () = health.is_cut() => {
-            let verdict = Failure::Stopping.verdict(Era::Legacy);
+            let verdict = Failure::Stopping.verdict();
             session.tell(&verdict.message(id.as_ref())).await;
         }
     }
@@ -355,7 +361,7 @@ async fn tell(current: Arc<Generation>, session: &SseSession, call: Call) {
         },
         Err(failure) => failure,
     };
-    let verdict = failure.verdict(Era::Legacy);
+    let verdict = failure.verdict();
     let taken_back = failure.is_taken_back();
     call.entry.failed(&verdict, Some(202));
     if !taken_back {

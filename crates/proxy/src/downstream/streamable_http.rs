@@ -71,8 +71,8 @@ async fn one(
     let call = match begin(current, visit, message.clone(), entry) {
         Ok(call) => call,
         Err(begun) => {
-            let (entry, failure, era) = *begun;
-            return refuse(door, entry, &failure, era, message.id()).await;
+            let (entry, failure) = *begun;
+            return refuse(door, entry, &failure, message.id()).await;
         }
     };
     let era = call.era;
@@ -106,7 +106,7 @@ async fn one(
     let Served { call, outcome } = served;
     match outcome {
         Ok(answer) => tell(current, door, call, answer).await,
-        Err(failure) => refuse(door, call.entry, &failure, era, message.id()).await,
+        Err(failure) => refuse(door, call.entry, &failure, message.id()).await,
     }
 }
 
@@ -116,13 +116,13 @@ pub(crate) fn begin(
     visit: &Arc<Visit>,
     message: Message,
     mut entry: Entry,
-) -> Result<Call, Box<(Entry, Failure, Era)>> {
+) -> Result<Call, Box<(Entry, Failure)>> {
     let principal = identify(visit);
     entry.comes_from(&principal);
     if message.kind() == Kind::Request
         && let Some(failure) = draining(current)
     {
-        return Err(Box::new((entry, failure, Era::Legacy)));
+        return Err(Box::new((entry, failure)));
     }
     let mirrored = header::Mirrored {
         version: lines(visit, header::MCP_PROTOCOL_VERSION),
@@ -141,12 +141,7 @@ pub(crate) fn begin(
     } = match era::decide(&mirrored, agreed, &message) {
         Ok(decision) => decision,
         Err(refusal) => {
-            let era = if message.protocol_version().is_some() {
-                Era::Modern
-            } else {
-                Era::Legacy
-            };
-            return Err(Box::new((entry, refusal.into(), era)));
+            return Err(Box::new((entry, refusal.into())));
         }
     };
     entry.speaks(era, revision);
@@ -158,7 +153,7 @@ pub(crate) fn begin(
             Ok(session) => session,
             Err(failure) => {
                 current.account.metrics().sessions_unknown.inc();
-                return Err(Box::new((entry, failure, era)));
+                return Err(Box::new((entry, failure)));
             }
         }
     } else {

@@ -59,7 +59,7 @@ pub(crate) async fn tell(
         }
         Some(Err(failure)) => {
             let id = call.message.id().cloned();
-            return refuse(door, call.entry, &failure, call.era, id.as_ref()).await;
+            return refuse(door, call.entry, &failure, id.as_ref()).await;
         }
         None => {
             depart(current, call, answer);
@@ -127,7 +127,7 @@ async fn stream(
             Ok(Ok(message)) => message,
             Ok(Err(failure)) => {
                 let id = call.message.id().cloned();
-                return refuse(door, call.entry, &failure, call.era, id.as_ref()).await;
+                return refuse(door, call.entry, &failure, id.as_ref()).await;
             }
             Err(Gone) => break,
         };

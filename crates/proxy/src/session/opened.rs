@@ -113,6 +113,7 @@ mod tests {
             id: token::Id::new(),
             expires: 0,
             revision: String::new(),
+            server: None,
             principal: Vec::new(),
             upstream: None,
             greeting: None,

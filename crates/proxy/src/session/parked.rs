@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mcp::{Id, Message, Method};
+use prometheus::IntGauge;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -40,6 +41,23 @@ pub(crate) struct ParkedCall {
     pub(crate) upstream: Arc<str>,
     /// Since when.
     pub(crate) since: Instant,
+    pub(crate) _counted: Counted,
+}
+
+/// Counts a call for as long as it waits.
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    pub(crate) fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A question of its server.
@@ -98,11 +116,6 @@ impl Parked {
         let mut table = self.locked();
         table.get(&number).filter(|waiting| waiting.call.round == round)?;
         table.remove(&number).map(|waiting| waiting.call)
-    }
-
-    /// How many wait.
-    pub(crate) fn count(&self) -> usize {
-        self.locked().len()
     }
 
     /// Takes a call out of the table whose end is at hand, which therefore must not be given up.

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::token;
 
-/// Sessions with settings; beyond it the one that set something longest ago is forgotten.
-const SESSIONS: usize = 16_384;
+/// Sessions with settings; beyond it those that set something longest ago are forgotten, one in sixteen.
+const SESSIONS: usize = 65_536;
 
 /// Resources that one session may watch.
 pub(crate) const WATCHED: usize = 1024;
@@ -58,10 +58,10 @@ impl Settings {
             return Arc::clone(set);
         }
         if table.sessions.len() >= SESSIONS {
-            let oldest = table.sessions.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                table.sessions.remove(&oldest);
-            }
+            let mut times: Vec<u64> = table.sessions.values().map(|(used, _)| *used).collect();
+            let (_, last, _) = times.select_nth_unstable(SESSIONS / 16 - 1);
+            let last = *last;
+            table.sessions.retain(|_, (used, _)| *used > last);
         }
         let set = Arc::new(Set {
             level: Mutex::default(),
@@ -147,14 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_set_something_longest_ago_is_forgotten() {
+    fn those_that_set_something_longest_ago_are_forgotten() {
         let settings = Settings::default();
-        let first = token::Id::new();
+        let (first, second) = (token::Id::new(), token::Id::new());
         settings.enter(&first);
-        for _ in 0..SESSIONS {
+        settings.enter(&second);
+        for _ in 2..SESSIONS {
             settings.enter(&token::Id::new());
         }
-        assert!(settings.of(&first).is_none());
-        assert_eq!(settings.locked().sessions.len(), SESSIONS);
+        settings.enter(&first);
+
+        settings.enter(&token::Id::new());
+
+        assert!(settings.of(&second).is_none());
+        assert!(settings.of(&first).is_some(), "it has just set something");
+        assert_eq!(settings.locked().sessions.len(), SESSIONS - SESSIONS / 16 + 1);
     }
 }

@@ -291,6 +291,7 @@ mod tests {
             id: session.id().clone(),
             expires: 0,
             revision: "2024-11-05".into(),
+            server: None,
             principal: Vec::new(),
             upstream: None,
             greeting: None,

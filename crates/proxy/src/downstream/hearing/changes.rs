@@ -1,0 +1,117 @@
+//! What changes at a server that knows no sessions, for a client that has one (`protocol.md` §2.7): the lists, and the
+//! resources that the client watches.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mcp::Message;
+use mcp::translate::Between;
+use tokio::sync::watch;
+use upstream::{Error, Fault, Following, Headers, Interest, Upstream};
+
+/// What a client watches, and what that becomes.
+pub(crate) type Watched = watch::Receiver<BTreeSet<Box<str>>>;
+
+/// A server that could not be followed is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct Changes {
+    upstream: Arc<Upstream>,
+    between: Between,
+    headers: Arc<Headers>,
+    watched: Watched,
+    following: Option<Following>,
+    /// For what it was asked last.
+    asked: BTreeSet<Box<str>>,
+    /// The beginning, kept here since [`Changes::next`] is given up in the middle of it.
+    beginning: Option<BoxFuture<'static, Result<Following, Error>>>,
+}
+
+impl Changes {
+    pub(super) fn begin(
+        upstream: &Arc<Upstream>,
+        between: Between,
+        headers: Arc<Headers>,
+        watched: Watched,
+    ) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            between,
+            headers,
+            watched,
+            following: None,
+            asked: BTreeSet::new(),
+            beginning: None,
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Message, Error> {
+        loop {
+            let Some(following) = &mut self.following else {
+                self.follow().await?;
+                continue;
+            };
+            let wanted = self.watched.borrow_and_update().clone();
+            if wanted != self.asked {
+                // What cannot be had for now is left until its client asks for something else.
+                if let Err(error) = following.change(interest(&wanted)).await {
+                    tracing::debug!(%error, "what a client watches could not be followed");
+                }
+                self.asked = wanted;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                // Its sender is gone when the session's settings were forgotten: nothing changes any more.
+                Ok(()) = self.watched.changed() => {}
+                change = following.next() => {
+                    if let Some(change) = self.between.notice(&change?) {
+                        return Ok(change);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), Error> {
+        let begun = self
+            .beginning
+            .take()
+            .unwrap_or_else(|| self.following_after(Duration::ZERO));
+        let followed = self.beginning.insert(begun).await;
+        self.beginning = None;
+        match followed {
+            Ok(following) => self.following = Some(following),
+            Err(error) if error.fault == Fault::Removed => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "a server could not be followed");
+                self.beginning = Some(self.following_after(AGAIN));
+            }
+        }
+        Ok(())
+    }
+
+    fn following_after(&mut self, pause: Duration) -> BoxFuture<'static, Result<Following, Error>> {
+        self.asked = self.watched.borrow().clone();
+        let (upstream, headers) = (Arc::clone(&self.upstream), Arc::clone(&self.headers));
+        let wanted = interest(&self.asked);
+        async move {
+            tokio::time::sleep(pause).await;
+            upstream.follow(wanted, headers).await
+        }
+        .boxed()
+    }
+}
+
+/// All lists, since a legacy client hears of each that its server says it tells, and these resources.
+fn interest(watched: &BTreeSet<Box<str>>) -> Interest {
+    Interest {
+        tools: true,
+        prompts: true,
+        resources: true,
+        uris: watched.clone(),
+    }
+}
