@@ -183,6 +183,21 @@ impl Message {
         self.meta_member(meta::LOG_LEVEL)
     }
 
+    /// Where [`Message::params`] lie.
+    pub(crate) fn params_place(&self) -> Option<Span> {
+        self.params().and(self.places.payload)
+    }
+
+    /// Where [`Message::result`] lies.
+    pub(crate) fn result_place(&self) -> Option<Span> {
+        self.result().and(self.places.payload)
+    }
+
+    /// Where [`Message::error`] lies.
+    pub(crate) fn error_place(&self) -> Option<Span> {
+        self.error().and(self.places.payload)
+    }
+
     fn raw(&self, place: Option<Span>) -> Option<&[u8]> {
         place.map(|span| span.of(&self.bytes))
     }

@@ -16,6 +16,9 @@ pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// Who the server is.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
+/// 2025-11-25 only: which task a message belongs to.
+pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
 /// Under which token progress is reported. The one reserved name without a prefix.
 pub const PROGRESS_TOKEN: &str = "progressToken";
 

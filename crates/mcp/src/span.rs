@@ -43,9 +43,15 @@ impl Span {
         }
     }
 
+    /// Whether all of it lies in the other.
+    pub(crate) fn is_within(self, other: Span) -> bool {
+        self.start >= other.start && self.end <= other.end
+    }
+
     /// Where this span lies after the bytes of `hole` gave way to `length` others.
     ///
-    /// A span around the hole grows or shrinks with it, one behind it moves, one before it stays.
+    /// A span around the hole grows or shrinks with it, one behind it moves, one before it stays, also if it ends
+    /// just where something is put in.
     pub(crate) fn after_splice(self, hole: Span, length: usize) -> Span {
         let moved = |at: u32| at as usize - hole.len() + length;
         let start = if self.start >= hole.end {
@@ -53,7 +59,7 @@ impl Span {
         } else {
             self.start as usize
         };
-        let end = if self.end >= hole.end {
+        let end = if self.end > hole.end || self.end == hole.end && !hole.is_empty() {
             moved(self.end)
         } else {
             self.end as usize

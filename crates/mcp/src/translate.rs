@@ -2,11 +2,30 @@
 //!
 //! Between a client and a server of the same revision nothing is read and nothing is changed: the very same bytes.
 
+mod step;
+
+mod request;
+mod answer;
+mod notice;
+mod question;
+mod capability;
+
+mod content;
+mod error;
+mod shape;
+mod structured;
+mod unaskable;
+
+mod patch;
+mod value;
+
+pub use unaskable::Unaskable;
+
 use crate::message::Message;
 use crate::method::Method;
 use crate::revision::Revision;
 use std::borrow::Cow;
-use std::fmt;
+use step::{Way, ways};
 
 /// The two revisions of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,55 +47,6 @@ pub struct Said<'a> {
     pub log_level: Option<&'a str>,
 }
 
-/// Why a question, or its answer, cannot be put into words that the other revision has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unaskable {
-    /// The client's revision, before 2025-06-18, has no elicitation.
-    Elicitation,
-    /// The client's revision, before 2025-11-25, cannot send its user to a URL.
-    Url,
-    /// The client's revision, before 2025-11-25, has no choice of several values.
-    SeveralValues,
-    /// The other revision, 2024-11-05, has no audio in the messages of a model.
-    Audio,
-    /// The other revision, before 2025-11-25, has no use of tools by the client's model.
-    ToolUse,
-}
-
-impl Unaskable {
-    /// Why, in words for a log or an error. They repeat nothing of the question.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Unaskable::Elicitation => "the client's revision has no elicitation",
-            Unaskable::Url => "the client's revision has no elicitation by URL",
-            Unaskable::SeveralValues => "the client's revision has no choice of several values",
-            Unaskable::Audio => "the other revision has no audio in messages of a model",
-            Unaskable::ToolUse => "the other revision has no use of tools by the client's model",
-        }
-    }
-
-    /// The result to give the server in the client's place: a form that no one can fill in is cancelled.
-    ///
-    /// `None` where only an error can say it.
-    pub fn stands_for(self) -> Option<&'static str> {
-        match self {
-            Unaskable::Elicitation | Unaskable::Url | Unaskable::SeveralValues => {
-                Some(r#"{"action":"cancel"}"#)
-            }
-            Unaskable::Audio | Unaskable::ToolUse => None,
-        }
-    }
-}
-
-impl fmt::Display for Unaskable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl std::error::Error for Unaskable {}
-
 impl Between {
     /// Whether there is nothing to translate.
     pub fn is_same(self) -> bool {
@@ -85,19 +55,26 @@ impl Between {
 
     /// A client's request or notification as its server is to read it.
     pub fn request(self, message: &Message, said: &Said<'_>) -> Message {
-        _ = said;
-        message.clone()
+        if self.is_same() {
+            return message.clone();
+        }
+        request::translate(self.toward_server(), self.server, message, said)
     }
 
     /// The server's answer to a request of the method `asked`, as its client is to read it.
     pub fn answer(self, asked: &Method, message: &Message) -> Message {
-        _ = asked;
-        message.clone()
+        if self.is_same() {
+            return message.clone();
+        }
+        answer::translate(self.toward_client(), asked, message)
     }
 
     /// A notification of the server as its client is to read it; `None` if that revision has no such thing.
     pub fn notice(self, message: &Message) -> Option<Message> {
-        Some(message.clone())
+        if self.is_same() {
+            return Some(message.clone());
+        }
+        notice::translate(self.toward_client(), message)
     }
 
     /// The parameters of a server's question as its client is to read them. `name` becomes the `elicitationId` of a
@@ -111,8 +88,11 @@ impl Between {
         params: Option<&'a [u8]>,
         name: &str,
     ) -> Result<Option<Cow<'a, [u8]>>, Unaskable> {
-        _ = (method, name);
-        Ok(params.map(Cow::Borrowed))
+        if self.is_same() {
+            return Ok(params.map(Cow::Borrowed));
+        }
+        let asked = question::ask(self.toward_client(), method, params.unwrap_or(b"{}"), name)?;
+        Ok(params.and(Some(asked)))
     }
 
     /// What the client answered to a question of that method, a result, as the server is to read it.
@@ -120,17 +100,36 @@ impl Between {
     /// # Errors
     /// If the server's revision has no words for it.
     pub fn reply<'a>(self, method: &Method, result: &'a [u8]) -> Result<Cow<'a, [u8]>, Unaskable> {
-        _ = method;
-        Ok(Cow::Borrowed(result))
+        if self.is_same() {
+            return Ok(Cow::Borrowed(result));
+        }
+        question::reply(self.toward_server(), method, result)
     }
 
     /// The client's capabilities, the text of an object, as they may be declared to this server.
     pub fn client_capabilities(self, text: &[u8]) -> Vec<u8> {
-        text.to_vec()
+        if self.is_same() {
+            return text.to_vec();
+        }
+        let ends = self.toward_server().flat_map(|way| way.client);
+        capability::translate(text, ends, std::iter::empty())
     }
 
     /// The server's capabilities, the text of an object, as this client may be told of them.
     pub fn server_capabilities(self, text: &[u8]) -> Vec<u8> {
-        text.to_vec()
+        if self.is_same() {
+            return text.to_vec();
+        }
+        let ends = self.toward_client().flat_map(|way| way.server);
+        let put = self.toward_client().flat_map(|way| way.server_put);
+        capability::translate(text, ends, put)
+    }
+
+    fn toward_server(self) -> impl Iterator<Item = &'static Way> + Clone {
+        ways(self.client, self.server)
+    }
+
+    fn toward_client(self) -> impl Iterator<Item = &'static Way> + Clone {
+        ways(self.server, self.client)
     }
 }

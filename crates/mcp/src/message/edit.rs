@@ -3,7 +3,7 @@
 //! On a wire that several callers share, ids and tokens must be ours. Nothing else is, and a member that is not
 //! there is not added: servers have been seen to answer 400 to a request into which a proxy put an empty `_meta`.
 
-use super::{Kind, Message};
+use super::{Kind, Message, Places};
 use crate::id::Id;
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
@@ -90,12 +90,42 @@ impl Message {
 
     /// Replaces the bytes of `hole`, and moves the places with the bytes they name.
     fn splice(&self, hole: Span, text: &[u8]) -> Message {
-        let mut bytes = BytesMut::with_capacity(self.bytes.len() - hole.len() + text.len());
-        bytes.extend_from_slice(&self.bytes[..hole.range().start]);
-        bytes.extend_from_slice(text);
-        bytes.extend_from_slice(&self.bytes[hole.range().end..]);
+        self.splice_all(&[(hole, text)])
+    }
+
+    /// Replaces the bytes of all these holes in one copy, and moves the places with the bytes they name. What has a
+    /// place within a hole has none afterwards.
+    ///
+    /// The holes stand in the order of the text and do not overlap; what is put in keeps the text JSON.
+    pub(crate) fn splice_all(&self, holes: &[(Span, &[u8])]) -> Message {
+        let grown: usize = holes.iter().map(|(_, text)| text.len()).sum();
+        let mut bytes = BytesMut::with_capacity(self.bytes.len() + grown);
+        let mut copied = 0;
+        for (hole, text) in holes {
+            bytes.extend_from_slice(&self.bytes[copied..hole.range().start]);
+            bytes.extend_from_slice(text);
+            copied = hole.range().end;
+        }
+        bytes.extend_from_slice(&self.bytes[copied..]);
 
         let mut places = self.places;
+        // Backwards, so that the holes still to come stand where they say.
+        for (hole, text) in holes.iter().rev() {
+            places.move_by(*hole, text.len());
+        }
+        Message {
+            bytes: bytes.freeze(),
+            kind: self.kind,
+            id: self.id.clone(),
+            method: self.method.clone(),
+            places,
+        }
+    }
+}
+
+impl Places {
+    fn move_by(&mut self, hole: Span, length: usize) {
+        let places = self;
         for place in [
             &mut places.id,
             &mut places.payload,
@@ -108,14 +138,9 @@ impl Message {
             &mut places.subscription,
             &mut places.result_type,
         ] {
-            *place = place.map(|span| span.after_splice(hole, text.len()));
-        }
-        Message {
-            bytes: bytes.freeze(),
-            kind: self.kind,
-            id: self.id.clone(),
-            method: self.method.clone(),
-            places,
+            *place = place
+                .filter(|span| *span == hole || !span.is_within(hole))
+                .map(|span| span.after_splice(hole, length));
         }
     }
 }

@@ -43,7 +43,7 @@ impl Message {
     }
 
     /// The same message, its places found anew after an edit of its text. Nothing is refused.
-    pub(super) fn read_again(mut self) -> Message {
+    pub(crate) fn read_again(mut self) -> Message {
         let limits = Limits {
             depth: u8::MAX,
             ..Limits::default()

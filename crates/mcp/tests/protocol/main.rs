@@ -14,6 +14,7 @@ mod shape;
 mod small;
 mod speed;
 mod sse;
+mod translate;
 
 use bytes::Bytes;
 use mcp::{Limits, Message};

@@ -1,0 +1,69 @@
+//! What a list of tools may say of their schemas, before and since 2026-07-28.
+
+use super::super::Listing;
+use super::super::v2025_11_25::needs_no_task;
+use crate::translate::patch::Patch;
+use crate::translate::value::{Members, Value};
+
+const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
+
+/// Before, a result's schema is of an object, and so is each property's.
+pub(super) fn down(tool: Value<'_>, patch: &mut Patch) -> Listing {
+    let Some(tool) = tool.members(&SCHEMAS) else {
+        return Listing::Shown;
+    };
+    let others = tool
+        .all("outputSchema")
+        .any(|schema| of_object(schema) != Some(true));
+    tool.change(|name| name == "outputSchema" && others, &[], patch);
+    for schema in SCHEMAS.iter().flat_map(|name| tool.all(name)) {
+        let Some(schema) = schema.members(&["properties"]) else {
+            continue;
+        };
+        for property in schema
+            .all("properties")
+            .filter_map(Value::all_members)
+            .flat_map(properties)
+        {
+            match property.raw() {
+                "true" => patch.replace(property.place(), "{}"),
+                "false" => patch.replace(property.place(), r#"{"not":{}}"#),
+                _ => {}
+            }
+        }
+    }
+    Listing::Shown
+}
+
+/// Since, the arguments' schema says that they are an object. Servers have been seen to leave that out; what says
+/// something else cannot be called. A tool that must be called as a task cannot either.
+pub(super) fn up(tool: Value<'_>, patch: &mut Patch) -> Listing {
+    if needs_no_task(tool) == Listing::Hidden {
+        return Listing::Hidden;
+    }
+    let Some(members) = tool.members(&SCHEMAS) else {
+        return Listing::Shown;
+    };
+    let Some(input) = members.get("inputSchema") else {
+        tool.append(r#""inputSchema":{"type":"object"}"#, patch);
+        return Listing::Shown;
+    };
+    match of_object(input) {
+        Some(true) => Listing::Shown,
+        None if input.is_object() => {
+            input.append(r#""type":"object""#, patch);
+            Listing::Shown
+        }
+        _ => Listing::Hidden,
+    }
+}
+
+/// Whether a schema's `type` is `object`, if it has any.
+fn of_object(schema: Value<'_>) -> Option<bool> {
+    let kind = schema.members(&["type"])?.get("type")?;
+    Some(kind.string().as_deref() == Some("object"))
+}
+
+fn properties(members: Members<'_>) -> Vec<Value<'_>> {
+    members.iter().map(|member| member.value).collect()
+}

@@ -1,0 +1,52 @@
+//! Structured content that is no object, which no revision before 2026-07-28 has, as text.
+
+use super::patch::Patch;
+use super::value::{Members, Value};
+use crate::json::quote;
+
+/// Sees to it that a tool's result says in text what it says in `structuredContent`, if that is no object. Whether it
+/// is none, and must be taken out.
+pub(super) fn as_text(result: &Members<'_>, patch: &mut Patch) -> bool {
+    let Some(structured) = result.get("structuredContent").filter(|value| !value.is_object()) else {
+        return false;
+    };
+    let Some(content) = result.get("content") else {
+        return true;
+    };
+    let mut said = false;
+    let blocks = content.each(|block| said = said || says(block, structured));
+    if blocks.is_some() && !said {
+        let text = quote(&String::from_utf8_lossy(
+            &dense(structured.raw()).collect::<Vec<u8>>(),
+        ));
+        content.append(&format!(r#"{{"type":"text","text":{text}}}"#), patch);
+    }
+    true
+}
+
+/// Whether a block is text that says the same: the same JSON but for white space, or the string itself.
+fn says(block: Value<'_>, structured: Value<'_>) -> bool {
+    let Some(block) = block.members(&["type", "text"]) else {
+        return false;
+    };
+    if block.string("type").as_deref() != Some("text") {
+        return false;
+    }
+    let Some(text) = block.string("text") else {
+        return false;
+    };
+    dense(&text).eq(dense(structured.raw())) || structured.string().is_some_and(|string| string == text)
+}
+
+/// The bytes of JSON without the white space between its tokens.
+fn dense(json: &str) -> impl Iterator<Item = u8> {
+    let (mut quoted, mut escaped) = (false, false);
+    json.bytes().filter(move |byte| {
+        let white = !quoted && byte.is_ascii_whitespace();
+        if *byte == b'"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && *byte == b'\\' && !escaped;
+        !white
+    })
+}
