@@ -6,6 +6,7 @@ mod era;
 mod examples;
 mod header;
 mod id;
+mod input;
 mod line;
 mod message;
 mod object;
