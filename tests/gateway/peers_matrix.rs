@@ -1,93 +1,40 @@
-//! Every official client through the gateway to every official server of its era, over every transport that either has.
+//! Every official client through the gateway to every official server, whatever revisions and transports they speak.
 //!
 //! One gateway has all servers as upstreams. A client is one process that connects to each of them in turn and does there
-//! whatever both sides can do; what they cannot is skipped with its reason, having been seen to fail without a gateway.
-//! `CAUSEWAY_PEERS_DIRECT=1` puts the clients directly in front of the servers instead: that is how one sees it, over
-//! HTTP, since these clients have no way to a child.
-mod who;
+//! whatever both sides can do. What they cannot is skipped with its reason, having been seen to fail without a gateway;
+//! what comes out is a table, which `docs/compatibility.md` keeps.
+//!
+//! `CAUSEWAY_PEERS_DIRECT=1` puts the clients directly in front of the servers instead, over HTTP, since these clients have
+//! no way to a child: that is how one sees what the peers themselves can, and who cannot talk to whom.
+mod clients;
+mod limits;
+mod page;
+mod servers;
 
-use std::{collections::BTreeSet, fmt::Write, sync::Arc};
-
-use harness::{
-    Cell, Gateway, Outcomes, Peer, everything_over_stdio, fastmcp_over_stdio, inspect, python_1_over_stdio,
-    python_over_stdio, typescript_1_over_stdio, typescript_over_stdio,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    sync::Arc,
 };
+
+use harness::{Cell, Gateway, Outcomes, inspect, pages};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use who::{Client, Server, Transport, clients};
+use clients::{Client, Knows, clients};
+use limits::{ERAS_MEET, Spoken, cannot};
+use page::{FEATURES, Outcome, Visit, page};
+use servers::{Place, REMOTE, Servers, directly, everywhere};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Http,
+    Stdio,
+    Sse,
+}
 
 /// How many clients run at once: they wait for children to start and to end more than they compute.
 const AT_ONCE: usize = 4;
-
-/// The servers, as long as they shall run, and how the gateway is told of each.
-struct Servers {
-    peers: Vec<(Server, Peer)>,
-    everything_over_sse: Peer,
-}
-
-impl Servers {
-    async fn start() -> Self {
-        let (python_1, python_2, fastmcp, typescript_1, typescript_2, everything, everything_over_sse) = tokio::join!(
-            Peer::python_1(),
-            Peer::python(),
-            Peer::fastmcp(),
-            Peer::typescript_1(),
-            Peer::typescript(),
-            Peer::everything(),
-            Peer::everything_over_sse(),
-        );
-        let peers = vec![
-            (Server::Python1, python_1),
-            (Server::Python2, python_2),
-            (Server::FastMcp, fastmcp),
-            (Server::TypeScript1, typescript_1),
-            (Server::TypeScript2, typescript_2),
-            (Server::Everything, everything),
-        ];
-        Self {
-            peers,
-            everything_over_sse,
-        }
-    }
-
-    fn url(&self, server: Server, transport: Transport) -> Option<&str> {
-        let (_, peer) = self.peers.iter().find(|(of, _)| *of == server)?;
-        match (transport, server) {
-            (Transport::Http, _) => Some(peer.url()),
-            (Transport::Sse, Server::Everything) => Some(self.everything_over_sse.url()),
-            (Transport::Sse, _) => Some(peer.sse()),
-            (Transport::Stdio, _) => None,
-        }
-    }
-
-    fn upstream(&self, server: Server, transport: Transport) -> String {
-        match self.url(server, transport) {
-            Some(url) => format!("{{ url: \"{url}\" }}"),
-            None => match server {
-                Server::Python1 => python_1_over_stdio(),
-                Server::Python2 => python_over_stdio(),
-                Server::FastMcp => fastmcp_over_stdio(),
-                Server::TypeScript1 => typescript_1_over_stdio(),
-                Server::TypeScript2 => typescript_over_stdio(),
-                Server::Everything => everything_over_stdio(),
-            },
-        }
-    }
-}
-
-fn cell_name(server: Server, transport: Transport) -> String {
-    format!("{}-{}", server.name(), format!("{transport:?}").to_lowercase())
-}
-
-fn upstreams() -> impl Iterator<Item = (Server, Transport)> {
-    Server::ALL.into_iter().flat_map(|server| {
-        server
-            .transports()
-            .iter()
-            .map(move |transport| (server, *transport))
-    })
-}
 
 fn label(operation: &Value) -> &str {
     operation["as"].as_str().or(operation["do"].as_str()).unwrap()
@@ -112,123 +59,254 @@ fn is_expected(got: &Value, expected: &Value) -> bool {
     }
 }
 
-/// What came of a client's cells, in one line each; the failures besides.
-fn judge(client: &Client, outcomes: &Outcomes, direct: bool, table: &mut String, failures: &mut Vec<String>) {
-    for (server, transport) in
-        upstreams().filter(|(server, transport)| client.visits(*server, *transport, direct))
-    {
-        let cell = cell_name(server, transport);
-        let mut done = 0;
-        let mut cannot = BTreeSet::new();
-        for (operation, expected) in server.operations() {
-            let label = label(&operation);
-            if client.spares(server, transport, label) {
-                continue;
-            }
-            if let Some(why) = client.cannot(server, transport, label, direct) {
-                cannot.insert(format!("{label}: {why}"));
-            } else {
-                let outcome = outcomes.get(&(cell.clone(), label.to_owned()));
-                match outcome {
-                    Some(Ok(got)) if is_expected(got, &expected) => done += 1,
-                    outcome => failures.push(format!("{} → {cell}: {label}: {outcome:?}", client.name)),
+/// A client in front of a server: what is to be done there, and what is not.
+struct Pair {
+    place: Place,
+    /// An operation, and what is to come of it.
+    to_do: Vec<(Value, Value)>,
+    not_offered: BTreeMap<String, &'static str>,
+}
+
+impl Pair {
+    /// `None` where the two have no revision in common.
+    fn of(client: &Client, place: Place, is_direct: bool) -> Option<Self> {
+        let spoken = match is_direct {
+            true => Spoken::directly(client, place)?,
+            false => Spoken::through(client, place)?,
+        };
+        let mut not_offered = BTreeMap::new();
+        let mut to_do = Vec::new();
+        for (operation, expected) in place.operations() {
+            match cannot(client, place, spoken, label(&operation), is_direct) {
+                Some(why) => {
+                    not_offered.insert(label(&operation).to_owned(), why);
                 }
+                None if client.does(label(&operation)) => to_do.push((operation, expected)),
+                None => {}
             }
         }
-        let connected = outcomes.get(&(cell.clone(), "connect".to_owned()));
-        let revision = connected
-            .and_then(|found| found.as_ref().ok())
-            .and_then(Value::as_str)
-            .unwrap_or("–");
-        let notes: Vec<String> = cannot.into_iter().map(|why| format!("cannot {why}")).collect();
-        writeln!(
-            table,
-            "  {:22} {cell:20} {revision:10} {done:>2} ✓  {}",
-            client.name,
-            notes.join("; ")
-        )
-        .unwrap();
-        if connected.is_some_and(Result::is_err) {
-            failures.push(format!("{} → {cell}: {connected:?}", client.name));
+        for (_, feature, _) in FEATURES {
+            let is_there = |(operation, _): &(Value, Value)| label(operation) == feature;
+            if !not_offered.contains_key(feature) && !to_do.iter().any(is_there) {
+                not_offered.insert(feature.to_owned(), "server-everything has no tool that shows it");
+            }
+        }
+        Some(Self {
+            place,
+            to_do,
+            not_offered,
+        })
+    }
+
+    fn cell(&self, url: String, transport: Transport) -> Cell {
+        Cell {
+            name: self.place.key(),
+            url,
+            over_sse: transport == Transport::Sse,
+            operations: self
+                .to_do
+                .iter()
+                .map(|(operation, _)| operation.clone())
+                .collect(),
         }
     }
+
+    fn judge(&self, outcomes: &Outcomes) -> Visit {
+        let connect = (Value::Null, "connect");
+        let labels = self
+            .to_do
+            .iter()
+            .map(|(operation, expected)| (expected.clone(), label(operation)));
+        let done = std::iter::once(connect).chain(labels).map(|(expected, label)| {
+            let outcome = match outcomes.get(&(self.place.key(), label.to_owned())) {
+                Some(Ok(got)) if label == "connect" || is_expected(got, &expected) => Outcome::Done,
+                Some(Ok(got)) => Outcome::Failed(format!("got {got}")),
+                Some(Err(error)) => Outcome::Failed(error.clone()),
+                None => Outcome::Failed("was not done".to_owned()),
+            };
+            (label.to_owned(), outcome)
+        });
+        let not_offered = self.not_offered.iter();
+        let not_offered = not_offered.map(|(label, why)| (label.clone(), Outcome::NotOffered(why)));
+        Visit(done.chain(not_offered).collect())
+    }
+}
+
+/// Lets each client make its visits in a process of its own, a few at a time; gives what came of them in the same order.
+async fn play(clients: &[Client], plans: Vec<Vec<Cell>>) -> Vec<Outcomes> {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = Vec::new();
+    for (client, cells) in clients.iter().zip(plans) {
+        let (player, name, turns) = (client.player.clone(), client.name.clone(), turns.clone());
+        running.push(tokio::spawn(async move {
+            let _turn = turns.acquire().await.unwrap();
+            match cells.is_empty() {
+                true => Outcomes::new(),
+                false => player.play(&name, &cells).await,
+            }
+        }));
+    }
+    let mut all = Vec::new();
+    for outcomes in running {
+        all.push(outcomes.await.unwrap());
+    }
+    all
+}
+
+/// One line of the log, and each failure besides.
+fn report(
+    client: &Client,
+    place: Place,
+    revision: &str,
+    visit: &Visit,
+    failures: &mut Vec<String>,
+) -> String {
+    let mut done = 0;
+    let mut cannot = BTreeSet::new();
+    for (label, outcome) in &visit.0 {
+        match outcome {
+            Outcome::Done => done += 1,
+            Outcome::NotOffered(_) => {
+                cannot.insert(label.as_str());
+            }
+            Outcome::Failed(words) => {
+                failures.push(format!("{} → {}: {label}: {words}", client.name, place.key()))
+            }
+        }
+    }
+    let cannot: Vec<&str> = cannot.into_iter().collect();
+    format!(
+        "  {:27} {:24} {revision:10} {done:>2} ✓  not offered: {}",
+        client.name,
+        place.key(),
+        cannot.join(", ")
+    )
+}
+
+/// How many of the pairs of the table have no revision in common.
+fn apart(clients: &[Client]) -> usize {
+    let table = clients.iter().filter(|client| client.is_of_the_table);
+    table
+        .flat_map(|client| REMOTE.map(|place| directly(client.knows, place)))
+        .filter(Option::is_none)
+        .count()
 }
 
 #[tokio::test]
 async fn every_official_client_reaches_every_official_server() {
-    let direct = std::env::var_os("CAUSEWAY_PEERS_DIRECT").is_some();
+    let is_direct = std::env::var_os("CAUSEWAY_PEERS_DIRECT").is_some();
     let servers = Servers::start().await;
     let mut gateway = Gateway::new();
-    for (server, transport) in upstreams() {
-        gateway = gateway.upstream(&cell_name(server, transport), servers.upstream(server, transport));
+    for place in everywhere() {
+        gateway = gateway.upstream(&place.key(), servers.upstream(place));
     }
     let gateway = gateway.start().await;
+    let url = |client: &Client, place: Place| match (is_direct, client.over) {
+        (true, _) => servers.url(place).map(str::to_owned),
+        (false, Transport::Sse) => Some(gateway.url(&format!("/mcp/{}/sse", place.key()))),
+        (false, Transport::Http | Transport::Stdio) => Some(gateway.url(&format!("/mcp/{}", place.key()))),
+    };
 
-    // Each client in a process of its own, a few at a time.
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
     let clients = clients();
-    let mut running = Vec::new();
+    let mut pairs = Vec::new();
+    let mut plans = Vec::new();
     for client in &clients {
-        let visited = upstreams().filter(|(server, transport)| client.visits(*server, *transport, direct));
-        let cells: Vec<Cell> = visited
-            .filter_map(|(server, transport)| {
-                let name = cell_name(server, transport);
-                let url = if direct {
-                    servers.url(server, transport)?.to_owned()
-                } else if client.over == Transport::Sse {
-                    gateway.url(&format!("/mcp/{name}/sse"))
-                } else {
-                    gateway.url(&format!("/mcp/{name}"))
-                };
-                let does = |label: &str| {
-                    !client.spares(server, transport, label)
-                        && client.cannot(server, transport, label, direct).is_none()
-                };
-                let operations = server.operations().into_iter().map(|(operation, _)| operation);
-                let operations: Vec<Value> = operations.filter(|operation| does(label(operation))).collect();
-                (!operations.is_empty()).then_some(Cell {
-                    name,
-                    url,
-                    operations,
-                })
-            })
+        let places = everywhere().filter(|place| client.visits(*place) && url(client, *place).is_some());
+        let met: Vec<Pair> = places
+            .filter_map(|place| Pair::of(client, place, is_direct))
             .collect();
-        let (player, name, turns) = (client.player.clone(), client.name, turns.clone());
-        running.push(tokio::spawn(async move {
-            let _turn = turns.acquire().await.unwrap();
-            if cells.is_empty() {
-                Outcomes::new()
+        let cell = |pair: &Pair| {
+            let over = if is_direct {
+                pair.place.transport
             } else {
-                player.play(name, &cells).await
-            }
-        }));
+                client.over
+            };
+            pair.cell(url(client, pair.place).unwrap(), over)
+        };
+        plans.push(met.iter().map(cell).collect());
+        pairs.push(met);
     }
+    let outcomes = play(&clients, plans).await;
 
-    let (mut table, mut failures) = (String::new(), Vec::new());
-    for (client, outcomes) in clients.iter().zip(running) {
-        judge(
-            client,
-            &outcomes.await.unwrap(),
-            direct,
-            &mut table,
-            &mut failures,
-        );
+    let (mut table, mut failures, mut visits) = (String::new(), Vec::new(), BTreeMap::new());
+    for ((client, met), outcomes) in clients.iter().zip(&pairs).zip(&outcomes) {
+        for pair in met {
+            let visit = pair.judge(outcomes);
+            let connected = outcomes.get(&(pair.place.key(), "connect".to_owned()));
+            let revision = connected
+                .and_then(|found| found.as_ref().ok())
+                .and_then(Value::as_str);
+            let line = report(client, pair.place, revision.unwrap_or("–"), &visit, &mut failures);
+            writeln!(table, "{line}").unwrap();
+            visits.insert((client.name.clone(), pair.place.key()), visit);
+        }
     }
     println!("\n{table}");
+    // The page is written first: what fails is to be seen there too.
+    if !is_direct && ERAS_MEET {
+        pages::keep(
+            "compatibility.md",
+            "matrix",
+            &page(&clients, &visits, apart(&clients)),
+        );
+    }
     assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// Who has no revision in common does not connect: the number on the page is what is seen.
+#[tokio::test]
+async fn a_gateway_is_what_some_pairs_lack() {
+    assert_eq!(apart(&clients()), 36);
+    if std::env::var_os("CAUSEWAY_PEERS_DIRECT").is_none() {
+        return;
+    }
+    let servers = Servers::start().await;
+    let clients = clients();
+    let cells = |client: &Client| {
+        let apart = REMOTE
+            .into_iter()
+            .filter(|place| directly(client.knows, *place).is_none());
+        let cell = apart.map(|place| Cell {
+            name: place.key(),
+            url: servers.url(place).unwrap().to_owned(),
+            over_sse: place.transport == Transport::Sse,
+            operations: vec![serde_json::json!({ "do": "list" })],
+        });
+        match client.is_of_the_table {
+            true => cell.collect(),
+            false => Vec::new(),
+        }
+    };
+
+    let outcomes = play(&clients, clients.iter().map(cells).collect()).await;
+
+    let mut talked = Vec::new();
+    for (client, outcomes) in clients.iter().zip(&outcomes) {
+        for ((cell, operation), outcome) in outcomes {
+            match outcome {
+                Ok(got) if operation == "list" => talked.push(format!("{} → {cell}: {got}", client.name)),
+                outcome => println!("  {:27} {cell:24} {operation}: {outcome:?}", client.name),
+            }
+        }
+    }
+    assert!(talked.is_empty(), "{talked:#?}");
 }
 
 #[tokio::test]
 async fn the_inspector_reaches_every_server() {
     let servers = Servers::start().await;
+    // It asks for `legacy` unless told otherwise.
+    let reached: Vec<Place> = everywhere()
+        .filter(|place| place.transport == Transport::Http && (ERAS_MEET || place.newest_legacy().is_some()))
+        .collect();
     let mut gateway = Gateway::new();
-    for server in Server::ALL {
-        gateway = gateway.upstream(server.name(), servers.upstream(server, Transport::Http));
+    for place in &reached {
+        gateway = gateway.upstream(&place.key(), servers.upstream(*place));
     }
     let gateway = gateway.start().await;
 
-    for server in Server::ALL {
-        let url = gateway.url(&format!("/mcp/{}", server.name()));
+    for place in reached {
+        let url = gateway.url(&format!("/mcp/{}", place.key()));
         let listed = inspect(&url, &["--method", "tools/list"]).await;
         let call = [
             "--method",

@@ -10,6 +10,7 @@ mod conformance;
 mod gate;
 mod gateway;
 mod matrix;
+pub mod pages;
 mod peers;
 mod program;
 pub mod schema;
@@ -26,7 +27,8 @@ pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
 pub use matrix::{Cell, Outcomes, Player, inspect};
 pub use peers::{
-    Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio, python_over_stdio,
+    Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio,
+    python_1_pinned_over_stdio, python_modern_over_stdio, python_over_stdio, rmcp_over_stdio,
     typescript_1_over_stdio, typescript_over_stdio,
 };
 pub use program::{Exit, Program, is_alive};

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long one client may take for all its cells.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// One client in front of one server, and what it is to do there.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Cell {
     pub name: String,
     /// Where the client connects.
     pub url: String,
+    /// Over HTTP+SSE rather than Streamable HTTP.
+    pub over_sse: bool,
     /// What it is to do, in this order; see `tests/peers/matrix.py`.
     pub operations: Vec<Value>,
 }
@@ -28,7 +30,6 @@ pub struct Cell {
 pub struct Player {
     words: Vec<String>,
     mode: String,
-    transport: &'static str,
 }
 
 /// What came of each operation: what the client got, or its error.
@@ -38,6 +39,11 @@ impl Player {
     /// Python `mcp` 1.30.
     pub fn python_1() -> Self {
         Self::python(Python::One, "matrix_py1.py", "legacy")
+    }
+
+    /// The same, knowing one revision and no other.
+    pub fn python_1_pinned(revision: &str) -> Self {
+        Self::python(Python::One, "matrix_py1.py", revision)
     }
 
     /// Python `mcp` 2.3 in one of its modes.
@@ -74,15 +80,7 @@ impl Player {
         Self {
             words,
             mode: mode.to_owned(),
-            transport: "http",
         }
-    }
-
-    /// The same client over HTTP+SSE.
-    #[must_use]
-    pub fn over_sse(mut self) -> Self {
-        self.transport = "sse";
-        self
     }
 
     /// Carries out all cells, one after the other.
@@ -92,7 +90,7 @@ impl Player {
             .map(|cell| {
                 json!({
                     "cell": cell.name, "url": cell.url, "operations": cell.operations,
-                    "mode": self.mode, "transport": self.transport,
+                    "mode": self.mode, "transport": if cell.over_sse { "sse" } else { "http" },
                 })
             })
             .collect();

@@ -167,6 +167,26 @@ impl Peer {
         Self::python_server(Python::One, "server_py1.py", &[]).await
     }
 
+    /// The same without sessions, for each request its own.
+    pub async fn python_1_stateless() -> Self {
+        Self::python_server(Python::One, "server_py1.py", &["--stateless"]).await
+    }
+
+    /// Python `mcp` 1.30 that knows one revision and no other.
+    pub async fn python_1_pinned(revision: &str) -> Self {
+        Self::python_server(Python::One, "server_py1.py", &["--revision", revision]).await
+    }
+
+    /// Python `mcp` 2.3 that knows 2026-07-28 and no other revision.
+    pub async fn python_modern() -> Self {
+        Self::python_server(Python::Two, "server_py.py", &["--modern-only"]).await
+    }
+
+    /// rmcp 3.8, both eras, with sessions for the older.
+    pub async fn rmcp() -> Self {
+        Self::start("rmcp", words(&[&rmcp(), "--listen"])).await
+    }
+
     /// Python `mcp` 2.3, both eras, with sessions for the older, over Streamable HTTP and HTTP+SSE.
     pub async fn python() -> Self {
         Self::python_server(Python::Two, "server_py.py", &[]).await
@@ -265,6 +285,30 @@ pub fn python_1_over_stdio() -> String {
     upstream(&words(&[&Python::One.interpreter(), &script("server_py1.py")]))
 }
 
+/// Python `mcp` 1.30 that knows one revision and no other, as an upstream that the gateway starts.
+pub fn python_1_pinned_over_stdio(revision: &str) -> String {
+    upstream(&words(&[
+        &Python::One.interpreter(),
+        &script("server_py1.py"),
+        "--revision",
+        revision,
+    ]))
+}
+
+/// Python `mcp` 2.3 that knows 2026-07-28 and no other revision, as an upstream that the gateway starts.
+pub fn python_modern_over_stdio() -> String {
+    upstream(&words(&[
+        &Python::Two.interpreter(),
+        &script("server_py.py"),
+        "--modern-only",
+    ]))
+}
+
+/// rmcp 3.8 as an upstream that the gateway starts.
+pub fn rmcp_over_stdio() -> String {
+    upstream(&words(&[&rmcp()]))
+}
+
 /// Python `mcp` 2.3 as an upstream that the gateway starts.
 pub fn python_over_stdio() -> String {
     upstream(&words(&[&Python::Two.interpreter(), &script("server_py.py")]))
@@ -345,6 +389,14 @@ impl Python {
         };
         peers().join(environment).join("bin/python").display().to_string()
     }
+}
+
+/// The server made with rmcp, which `install.sh` has built.
+fn rmcp() -> String {
+    peers()
+        .join("rmcp/debug/causeway-peer-rmcp")
+        .display()
+        .to_string()
 }
 
 /// A file of an installed package.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the official clients and servers that the tests speak with: TypeScript from package-lock.json, Python from
-# each requirements-<name>.txt (one environment per file, so that SDKs of two generations stand side by side).
+# each requirements-<name>.txt (one environment per file, so that SDKs of two generations stand side by side), Rust from
+# rmcp/Cargo.lock.
 #
 #   tests/peers/install.sh            installs what is missing or out of date, into target/peers
 #   CAUSEWAY_PEERS=/elsewhere …       the same, elsewhere
@@ -8,6 +9,7 @@
 # To change a version, edit package.json or requirements-<name>.in, and beside it run one of
 #   npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved=true
 #   pip-compile --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links requirements-<name>.in
+#   cargo update --manifest-path rmcp/Cargo.toml
 #
 # Nothing is written into the source tree. A second run that finds the lock files unchanged does nothing.
 set -eu
@@ -79,9 +81,17 @@ install_python() {
     printf '%s' "$stamp" >"$to/.stamp"
 }
 
+# A workspace of its own: what it needs is none of the gateway's business. Cargo itself knows what is up to date.
+install_rust() {
+    command -v cargo >/dev/null 2>&1 || stop "cargo is missing: https://rustup.rs"
+    say "Rust: building rmcp into $peers/rmcp (a minute at most, the first time)"
+    CARGO_TARGET_DIR=$peers/rmcp cargo build --quiet --locked --manifest-path "$here/rmcp/Cargo.toml"
+}
+
 # All at once: what takes long is waiting for the registries, and unpacking on as many cores as there are.
 running=
 install_node & running="$running $!"
+install_rust & running="$running $!"
 for lock in "$here"/requirements-*.txt; do
     install_python "$lock" & running="$running $!"
 done

@@ -89,9 +89,15 @@ class Operations:
         await call.cancel()
         return await self.client.call("ended", {"key": key})
 
-    async def updates(self, _wish):
-        async with self.client.watching("test://greeting"):
-            await self._until_heard("touch", "test://greeting")
+    async def logging(self, _wish):
+        await self.client.tell_all()
+        await self._until_heard("log", "a line")
+        return "heard"
+
+    async def updates(self, wish):
+        uri = wish.get("uri", "test://greeting")
+        async with self.client.watching(uri):
+            await self._until_heard(wish.get("name", "touch"), uri)
         return "heard"
 
     async def changes(self, _wish):
@@ -150,7 +156,8 @@ def reason(failure):
 async def one(connect, cell):
     operations = Operations(connect, cell)
     try:
-        async with connect(cell, operations.inbox) as operations.client:
+        async with asyncio.timeout(PATIENCE) as limit, connect(cell, operations.inbox) as operations.client:
+            limit.reschedule(None)
             tell(cell, "connect", got=operations.client.revision)
             for wish in cell["operations"]:
                 name = wish.get("as", wish["do"])
@@ -166,6 +173,11 @@ async def one(connect, cell):
 async def run(connect):
     for cell in json.loads(sys.argv[1])["cells"]:
         await one(connect, cell)
+
+
+def line(data):
+    """The text of what was logged. FastMCP wraps it."""
+    return data.get("msg") if isinstance(data, dict) else data
 
 
 def fields(schema):

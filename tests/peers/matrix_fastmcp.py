@@ -6,8 +6,9 @@ import contextlib
 from fastmcp import Client as Sdk
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import SSETransport, StreamableHttpTransport
+from mcp.shared.exceptions import MCPError
 
-from matrix import fields, main, texts
+from matrix import fields, line, main, texts
 from matrix_py2 import Call, hear, watching
 
 
@@ -16,6 +17,8 @@ async def complete(_messages, _params, _context):
 
 
 async def fill_in(_message, _type, params, _context):
+    if not hasattr(params, "requested_schema"):
+        return ElicitResult(action="accept")
     return ElicitResult(action="accept", content=fields(params.requested_schema))
 
 
@@ -48,6 +51,12 @@ class Client:
     async def begin(self, name, arguments, on_progress):
         return Call(asyncio.ensure_future(self.call(name, arguments, on_progress)))
 
+    async def tell_all(self):
+        # In 2026-07-28 each request says so. A server that has not heard of levels logs everything.
+        if self.revision < "2026":
+            with contextlib.suppress(MCPError):
+                await self.client.set_logging_level("debug")
+
     def watching(self, uri):
         return watching(self.client.session, self.revision, uri)
 
@@ -55,11 +64,16 @@ class Client:
 @contextlib.asynccontextmanager
 async def connect(cell, inbox):
     transport = (SSETransport if cell["transport"] == "sse" else StreamableHttpTransport)(cell["url"])
+    async def hear_log(message):
+        inbox.put(line(message.data))
+
     sdk = Sdk(
         transport,
         mode=cell["mode"],
         sampling_handler=complete,
         elicitation_handler=fill_in,
+        roots=["file:///home/matrix"],
+        log_handler=hear_log,
         message_handler=hear(inbox),
     )
     async with sdk as client:

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import json
+import sys
 
-from mcp import ClientSession, types
+from mcp import ClientSession, McpError, types
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
 
-from matrix import fields, main, texts
+from matrix import fields, line, main, texts
+from pin import pin
 
 
 async def complete(_context, _params):
@@ -17,7 +20,13 @@ async def complete(_context, _params):
 
 
 async def fill_in(_context, params):
+    if isinstance(params, types.ElicitRequestURLParams):
+        return types.ElicitResult(action="accept")
     return types.ElicitResult(action="accept", content=fields(params.requestedSchema))
+
+
+async def name_roots(_context):
+    return types.ListRootsResult(roots=[types.Root(uri="file:///home/matrix")])
 
 
 class Call:
@@ -62,6 +71,11 @@ class Client:
         request_id = self.session._request_id
         return Call(self.session, request_id, asyncio.ensure_future(self.call(name, arguments, on_progress)))
 
+    async def tell_all(self):
+        # A server that has not heard of levels logs everything.
+        with contextlib.suppress(McpError):
+            await self.session.set_logging_level("debug")
+
     @contextlib.asynccontextmanager
     async def watching(self, uri):
         if uri:
@@ -78,12 +92,25 @@ async def connect(cell, inbox):
             case types.ToolListChangedNotification():
                 inbox.put("tools")
 
+    async def hear_log(params):
+        inbox.put(line(params.data))
+
     transport = (sse_client if cell["transport"] == "sse" else streamable_http_client)(cell["url"])
     async with transport as (read, write, *_):
-        callbacks = {"sampling_callback": complete, "elicitation_callback": fill_in, "message_handler": hear}
+        callbacks = {
+            "sampling_callback": complete,
+            "elicitation_callback": fill_in,
+            "list_roots_callback": name_roots,
+            "logging_callback": hear_log,
+            "message_handler": hear,
+        }
         async with ClientSession(read, write, **callbacks) as session:
             greeting = await session.initialize()
             yield Client(session, greeting.protocolVersion)
 
 
+# Its mode is the one revision that it shall know, or none.
+mode = json.loads(sys.argv[1])["cells"][0]["mode"]
+if mode != "legacy":
+    pin(mode)
 main(connect)

@@ -8,9 +8,9 @@ import mcp_types as types
 from mcp import Client as Sdk
 from mcp.client.sse import sse_client
 from mcp.client.subscriptions import listen
-from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
-from matrix import fields, main, texts
+from matrix import fields, line, main, texts
 
 # What is deprecated since 2026-07-28 is what the revisions before it have.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
@@ -22,7 +22,13 @@ async def complete(_context, _params):
 
 
 async def fill_in(_context, params):
+    if isinstance(params, types.ElicitRequestURLParams):
+        return types.ElicitResult(action="accept")
     return types.ElicitResult(action="accept", content=fields(params.requested_schema))
+
+
+async def name_roots(_context):
+    return types.ListRootsResult(roots=[types.Root(uri="file:///home/matrix")])
 
 
 class Call:
@@ -87,6 +93,12 @@ class Client:
     async def begin(self, name, arguments, on_progress):
         return Call(asyncio.ensure_future(self.call(name, arguments, on_progress)))
 
+    async def tell_all(self):
+        # In 2026-07-28 each request says so. A server that has not heard of levels logs everything.
+        if self.revision < "2026":
+            with contextlib.suppress(MCPError):
+                await self.client.set_logging_level("debug")
+
     def watching(self, uri):
         return watching(self.client.session, self.revision, uri)
 
@@ -94,11 +106,17 @@ class Client:
 @contextlib.asynccontextmanager
 async def connect(cell, inbox):
     transport = sse_client(cell["url"]) if cell["transport"] == "sse" else cell["url"]
+    async def hear_log(params):
+        inbox.put(line(params.data))
+
     sdk = Sdk(
         transport,
         mode=cell["mode"],
         sampling_callback=complete,
         elicitation_callback=fill_in,
+        list_roots_callback=name_roots,
+        logging_callback=hear_log,
+        log_level="debug",
         message_handler=hear(inbox),
     )
     async with sdk as client:

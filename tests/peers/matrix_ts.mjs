@@ -17,12 +17,16 @@ const answers = {
         stopReason: 'endTurn',
         content: { type: 'text', text: 'a canned completion' },
     }),
-    'elicitation/create': request => ({
-        action: 'accept',
-        content: Object.fromEntries(Object.keys(request.params.requestedSchema?.properties ?? {}).map(name => [name, 'canned'])),
-    }),
+    'elicitation/create': ({ params }) =>
+        params.mode === 'url'
+            ? { action: 'accept' }
+            : {
+                  action: 'accept',
+                  content: Object.fromEntries(Object.keys(params.requestedSchema?.properties ?? {}).map(name => [name, 'canned'])),
+              },
+    'roots/list': () => ({ roots: [{ uri: 'file:///home/matrix' }] }),
 };
-const CAPABILITIES = { sampling: {}, elicitation: {} };
+const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 
 async function sdk1() {
     const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
@@ -32,6 +36,8 @@ async function sdk1() {
     const named = {
         'sampling/createMessage': schemas.CreateMessageRequestSchema,
         'elicitation/create': schemas.ElicitRequestSchema,
+        'roots/list': schemas.ListRootsRequestSchema,
+        'notifications/message': schemas.LoggingMessageNotificationSchema,
         'notifications/resources/updated': schemas.ResourceUpdatedNotificationSchema,
         'notifications/tools/list_changed': schemas.ToolListChangedNotificationSchema,
     };
@@ -66,6 +72,7 @@ async function connect(cell) {
     const inbox = new EventEmitter();
     for (const [method, answer] of Object.entries(answers)) sdk.answer(client, method, answer);
     sdk.hear(client, 'notifications/resources/updated', ({ params }) => void inbox.emit(params.uri));
+    sdk.hear(client, 'notifications/message', ({ params }) => void inbox.emit(params.data?.msg ?? params.data));
     sdk.hear(client, 'notifications/tools/list_changed', () => void inbox.emit('tools'));
     const Transport = cell.transport === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport;
     const transport = new Transport(new URL(cell.url));
@@ -80,7 +87,9 @@ async function connect(cell) {
             await client.close();
         },
         async call(name, args, more = {}) {
-            const result = await sdk.call(client, { name, arguments: args }, { timeout: PATIENCE, ...more });
+            // What a session is told once, 2026-07-28 says with each call.
+            const meta = revision >= '2026' ? { _meta: { 'io.modelcontextprotocol/logLevel': 'debug' } } : {};
+            const result = await sdk.call(client, { name, arguments: args, ...meta }, { timeout: PATIENCE, ...more });
             const text = result.content.map(part => part.text ?? '').join('');
             if (result.isError) throw new Error(text);
             return text;
@@ -157,8 +166,13 @@ const operations = {
         stop.abort('as asked');
         return peer.call('ended', { key });
     },
-    async updates(peer) {
-        await peer.watching('test://greeting', () => untilHeard(peer, 'touch', 'test://greeting'));
+    async logging(peer) {
+        // A server that has not heard of levels logs everything.
+        if (peer.revision < '2026') await peer.client.setLoggingLevel('debug').catch(() => {});
+        return untilHeard(peer, 'log', 'a line');
+    },
+    async updates(peer, { uri = 'test://greeting', name = 'touch' }) {
+        await peer.watching(uri, () => untilHeard(peer, name, uri));
         return 'heard';
     },
     async changes(peer) {

@@ -55,6 +55,13 @@ async def elicit(ctx: Context) -> str:
 
 
 @server.tool
+async def log(ctx: Context) -> str:
+    """Logs a line."""
+    await ctx.info("a line")
+    return "logged"
+
+
+@server.tool
 async def touch(ctx: Context) -> str:
     """Says that the greeting has changed."""
     params = types.ResourceUpdatedNotificationParams(uri="test://greeting")

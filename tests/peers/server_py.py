@@ -3,6 +3,7 @@
     python server_py.py                       over stdio
     python server_py.py --listen 127.0.0.1:0  over Streamable HTTP and HTTP+SSE; prints one JSON line with both urls
     ... --stateless                           Streamable HTTP without sessions
+    ... --modern-only                         knows 2026-07-28 and no other revision
 """
 
 import argparse
@@ -10,8 +11,9 @@ import asyncio
 from typing import Annotated
 
 import mcp_types as types
+from mcp.server import runner, streamable_http_manager
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.resolve import Elicit, Resolve, Sample
+from mcp.server.mcpserver.resolve import Elicit, ListRoots, Resolve, Sample
 from pydantic import BaseModel
 
 from world import listen, world
@@ -63,6 +65,35 @@ async def ask_model() -> Sample:
 async def sample(answer: Annotated[types.CreateMessageResult, Resolve(ask_model)]) -> str:
     """Asks the client's model, in the way of whichever era the client speaks."""
     return answer.content.text
+
+
+async def ask_roots() -> ListRoots:
+    return ListRoots()
+
+
+@server.tool()
+async def roots(answer: Annotated[types.ListRootsResult, Resolve(ask_roots)]) -> str:
+    """Asks where the client works, in the way of whichever era the client speaks."""
+    return str(answer.roots[0].uri)
+
+
+@server.tool()
+async def visit(ctx: Context) -> str | types.InputRequiredResult:
+    """Sends the user to a page, in the way of whichever era the client speaks."""
+    page = "https://example.com/page"
+    if not is_modern(ctx):
+        return (await ctx.elicit_url("Look at this.", page, "page")).action
+    if ctx.input_responses:
+        return ctx.input_responses["user"].action
+    request = types.ElicitRequest(params=types.ElicitRequestURLParams(message="Look at this.", url=page))
+    return types.InputRequiredResult(input_requests={"user": request})
+
+
+@server.tool()
+async def log(ctx: Context) -> str:
+    """Logs a line."""
+    await ctx.info("a line")
+    return "logged"
 
 
 @server.tool()
@@ -138,10 +169,29 @@ async def subscribe(_ctx, _params):
 
 server._lowlevel_server.add_request_handler("resources/subscribe", types.SubscribeRequestParams, subscribe)
 
+
+def forget_earlier_revisions():
+    """The SDK has no word for it: what it would serve in the earlier way goes where it serves 2026-07-28."""
+
+    async def modern_over_http(self, scope, receive, send):
+        settings, json, state = self.security_settings, self.json_response, self._lifespan_state
+        await streamable_http_manager.handle_modern_request(self.app, settings, json, state, scope, receive, send)
+
+    async def modern_over_stdio(server, read, write, *, lifespan_state, raise_exceptions, **_legacy):
+        more = {"lifespan_state": lifespan_state, "raise_exceptions": raise_exceptions}
+        await runner._serve_modern_stream(server, read, write, **more)
+
+    streamable_http_manager.StreamableHTTPSessionManager._handle_request = modern_over_http
+    runner._serve_legacy_stream = modern_over_stdio
+
+
 parser = argparse.ArgumentParser()
 parser.add_argument("--listen")
 parser.add_argument("--stateless", action="store_true")
+parser.add_argument("--modern-only", action="store_true")
 options = parser.parse_args()
+if options.modern_only:
+    forget_earlier_revisions()
 if options.listen:
     http = server.streamable_http_app(stateless_http=options.stateless)
     asyncio.run(listen(options.listen, http, server.sse_app()))

@@ -2,18 +2,32 @@
 
     python server_py1.py                       over stdio
     python server_py1.py --listen 127.0.0.1:0  over Streamable HTTP and HTTP+SSE; prints one JSON line with both urls
+    ... --stateless                            Streamable HTTP without sessions
+    ... --revision 2025-03-26                  knows this revision and no other
 """
 
 import argparse
 import asyncio
+import functools
 
 from mcp import types
 from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.lowlevel import NotificationOptions
+from mcp.shared.message import ServerMessageMetadata
 from pydantic import BaseModel
 
+from pin import pin
 from world import listen, world
 
-server = FastMCP("server_py1")
+parser = argparse.ArgumentParser()
+parser.add_argument("--listen")
+parser.add_argument("--stateless", action="store_true")
+parser.add_argument("--revision")
+options = parser.parse_args()
+if options.revision:
+    pin(options.revision)
+
+server = FastMCP("server_py1", stateless_http=options.stateless)
 GREETING = "test://greeting"
 
 
@@ -62,6 +76,30 @@ async def elicit(ctx: Context) -> str:
 
 
 @server.tool()
+async def visit(ctx: Context) -> str:
+    """Sends the user to a page."""
+    answer = await ctx.elicit_url("Look at this.", "https://example.com/page", "page")
+    return answer.action
+
+
+@server.tool()
+async def roots(ctx: Context) -> str:
+    """Asks where the client works."""
+    # `session.list_roots` does not say for which call it asks.
+    related = ServerMessageMetadata(related_request_id=ctx.request_id)
+    request = types.ServerRequest(types.ListRootsRequest())
+    answer = await ctx.session.send_request(request, types.ListRootsResult, metadata=related)
+    return str(answer.roots[0].uri)
+
+
+@server.tool()
+async def log(ctx: Context) -> str:
+    """Logs a line."""
+    await ctx.info("a line")
+    return "logged"
+
+
+@server.tool()
 async def touch(ctx: Context) -> str:
     """Says that the greeting has changed."""
     await ctx.session.send_resource_updated(GREETING)
@@ -105,9 +143,12 @@ async def subscribe(_uri):
     pass
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--listen")
-options = parser.parse_args()
+# It says at the beginning that its tools may change, since `grow` says so later. FastMCP has no place for that either.
+below = server._mcp_server
+below.create_initialization_options = functools.partial(
+    below.create_initialization_options, NotificationOptions(tools_changed=True)
+)
+
 if options.listen:
     asyncio.run(listen(options.listen, server.streamable_http_app(), server.sse_app()))
 else:

@@ -15,7 +15,7 @@ const legacy = process.argv.includes('--modern-only') ? 'reject' : undefined;
 let notify;
 
 function build() {
-    const capabilities = { resources: { subscribe: true, listChanged: true }, tools: { listChanged: true } };
+    const capabilities = { logging: {}, resources: { subscribe: true, listChanged: true }, tools: { listChanged: true } };
     const mcp = new McpServer({ name: 'server_ts', version: '2.4.0' }, { capabilities });
     const tool = (name, fields, run) => mcp.registerTool(name, { description: name, inputSchema: z.object(fields) }, run);
 
@@ -43,6 +43,21 @@ function build() {
         if (answer) return said(`hello, ${answer.name}`);
         const user = inputRequired.elicit({ message: 'What is your name?', requestedSchema });
         return inputRequired({ inputRequests: { user } });
+    });
+    tool('visit', {}, (_, { mcpReq }) => {
+        const answer = inputResponse(mcpReq.inputResponses, 'user');
+        if (answer.kind === 'elicit') return said(answer.action ?? answer.result?.action);
+        const user = inputRequired.elicitUrl({ message: 'Look at this.', url: 'https://example.com/page' });
+        return inputRequired({ inputRequests: { user } });
+    });
+    tool('roots', {}, (_, { mcpReq }) => {
+        const answer = inputResponse(mcpReq.inputResponses, 'roots');
+        if (answer.kind === 'roots') return said((answer.roots ?? answer.result?.roots)[0].uri);
+        return inputRequired({ inputRequests: { roots: inputRequired.listRoots() } });
+    });
+    tool('log', {}, async (_, { mcpReq }) => {
+        await mcpReq.log('info', 'a line');
+        return said('logged');
     });
     tool('touch', {}, async () => {
         if (notify) notify.resourceUpdated('test://greeting');

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { listen, said, world } from './world.mjs';
 
 function build() {
-    const capabilities = { resources: { subscribe: true, listChanged: true }, tools: { listChanged: true } };
+    const capabilities = { logging: {}, resources: { subscribe: true, listChanged: true }, tools: { listChanged: true } };
     const mcp = new McpServer({ name: 'server_ts1', version: '1.32' }, { capabilities });
     const tool = (name, inputSchema, run) => mcp.registerTool(name, { description: name, inputSchema }, run);
 
@@ -38,6 +38,17 @@ function build() {
         const requestedSchema = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
         const answer = await mcp.server.elicitInput({ message: 'What is your name?', requestedSchema });
         return said(`hello, ${answer.content.name}`);
+    });
+    tool('visit', {}, async (_, { requestId }) => {
+        const page = { mode: 'url', message: 'Look at this.', url: 'https://example.com/page', elicitationId: 'page' };
+        return said((await mcp.server.elicitInput(page, { relatedRequestId: requestId })).action);
+    });
+    tool('roots', {}, async (_, { requestId }) => {
+        return said((await mcp.server.listRoots({}, { relatedRequestId: requestId })).roots[0].uri);
+    });
+    tool('log', {}, async (_, extra) => {
+        await extra.sendNotification({ method: 'notifications/message', params: { level: 'info', data: 'a line' } });
+        return said('logged');
     });
     tool('touch', {}, async () => {
         await mcp.server.sendResourceUpdated({ uri: 'test://greeting' });
