@@ -57,7 +57,10 @@ async function sdk2() {
     return {
         StreamableHTTPClientTransport,
         SSEClientTransport,
-        client: mode => new Client({ name: 'matrix', version: '2' }, { capabilities: CAPABILITIES, versionNegotiation: { mode } }),
+        client: mode => {
+            const versionNegotiation = { mode: mode.startsWith('20') ? { pin: mode } : mode };
+            return new Client({ name: 'matrix', version: '2' }, { capabilities: CAPABILITIES, versionNegotiation });
+        },
         answer: (client, method, answer) => client.setRequestHandler(method, answer),
         hear: (client, method, hear) => client.setNotificationHandler(method, hear),
         call: (client, params, more) => client.callTool(params, more),

@@ -8,8 +8,8 @@ use super::{
     servers::{Place, Server},
 };
 
-/// Whether a client and a server of different eras meet. Until then they are told so, which `eras.rs` shows.
-pub(super) const ERAS_MEET: bool = false;
+/// Whether the gateway translates. Until then only those meet who would without it.
+pub(super) const TRANSLATES: bool = false;
 
 /// In which words each side of a pair speaks.
 #[derive(Clone, Copy, Debug)]
@@ -21,43 +21,34 @@ pub(super) struct Spoken {
 impl Spoken {
     /// With a gateway in between, where each hop agrees on a revision alone. `None` where they do not meet.
     pub(super) fn through(client: &Client, place: Place) -> Option<Self> {
-        let newest = "2025-11-25";
-        let modern_server = if place.is_modern() {
+        if !TRANSLATES {
+            return Self::directly(client, place);
+        }
+        let newest = if place.is_modern() {
             MODERN
         } else {
             place.newest_legacy()?
         };
-        let legacy_server = place.newest_legacy().unwrap_or(MODERN);
-        // The newest that both know: 2024-11-05 goes with 2024-11-05, whatever newer the server knows besides.
-        let with = |revision: &'static str| match place.server {
-            Server::Pinned(own) => own,
-            Server::Modern => MODERN,
-            _ if place.agrees_to(revision) => revision,
-            _ => legacy_server,
+        // A session with the client is a session with the server, if that knows sessions.
+        let session = |revision| match place.newest_legacy() {
+            Some(_) if place.agrees_to(revision) => revision,
+            Some(other) => other,
+            None => MODERN,
         };
-        let spoken = match client.knows {
-            Knows::Only(MODERN) => Self {
+        Some(match client.knows {
+            Knows::Only(MODERN) | Knows::Both => Self {
                 client: MODERN,
-                server: modern_server,
+                server: newest,
             },
             Knows::Only(revision) => Self {
                 client: revision,
-                server: with(revision),
+                server: session(revision),
             },
             Knows::Legacy => Self {
-                client: newest,
-                server: legacy_server,
+                client: "2025-11-25",
+                server: session("2025-11-25"),
             },
-            Knows::Both if ERAS_MEET || place.is_modern() => Self {
-                client: MODERN,
-                server: modern_server,
-            },
-            Knows::Both => Self {
-                client: legacy_server,
-                server: legacy_server,
-            },
-        };
-        (ERAS_MEET || (spoken.client == MODERN) == (spoken.server == MODERN)).then_some(spoken)
+        })
     }
 
     /// Without a gateway.
@@ -87,7 +78,11 @@ pub(super) fn cannot(
     let asks = matches!(operation, "sample" | "elicit" | "visit" | "roots");
     match (place.server, operation) {
         // Over Streamable HTTP the gateway answers with JSON where a server streams, and so there is no such event.
-        (_, "5 MB") if client.small_events && (over == Transport::Sse || (is_direct && !modern_server)) => {
+        (_, "5 MB")
+            if client.small_events
+                && (over == Transport::Sse
+                    || (is_direct && (!modern_server || place.server == Server::Rmcp))) =>
+        {
             Some("this client refuses an SSE event over 1 MiB")
         }
         (_, "elicit") if spoken.older() < "2025-06-18" => Some("elicitation came with 2025-06-18"),
