@@ -61,7 +61,7 @@ impl Answer {
     /// When nothing does.
     pub(crate) async fn begin(sent: &Sent, incoming: Incoming, bridge: Bridge) -> Result<Self, Failure> {
         let mut answer = Self {
-            status: sent.status,
+            status: bridge.status(sent.status),
             session: None,
             first: First::Told,
             incoming: Some(incoming),

@@ -11,6 +11,7 @@ pub(crate) mod relay;
 pub(crate) mod rounds;
 pub(crate) mod parking;
 pub(crate) mod following;
+pub(crate) mod levels;
 
 use std::sync::Arc;
 
@@ -249,6 +250,14 @@ impl Bridge {
             Self::Relay(relay) => relay.next(incoming).await,
             Self::Rounds(rounds) => rounds.next(incoming).await,
             Self::Parking(parking) => parking.next(incoming).await,
+        }
+    }
+
+    /// The HTTP status of the answer, when the server gave it this one: between eras it says nothing.
+    pub(crate) fn status(&self, given: u16) -> u16 {
+        match self {
+            Self::Relay(_) => given,
+            Self::Rounds(_) | Self::Parking(_) => 200,
         }
     }
 

@@ -40,7 +40,13 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
         Err(Failure::Upstream(upstream::Error {
             fault: Fault::NotSpoken { .. },
             ..
-        })) => forward(current, call).await,
+        })) => match (forward(current, call).await, &call.session) {
+            // What was agreed in its session is not spoken there any more: its client is to begin another.
+            (Err(Failure::Upstream(error)), Some(_)) if matches!(error.fault, Fault::NotSpoken { .. }) => {
+                Err(Fault::SessionGone.of(&error.upstream).into())
+            }
+            (outcome, _) => outcome,
+        },
         outcome => outcome,
     }
 }

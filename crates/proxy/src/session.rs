@@ -27,6 +27,7 @@ use mcp::{Message, Revision};
 use policy::Principal;
 use upstream::Session;
 
+use crate::bridge::levels::Levels;
 use crate::call::Visit;
 use crate::route::{Parameters, Route};
 
@@ -62,6 +63,7 @@ struct Kept {
     settings: Arc<Settings>,
     running: Arc<RunningCalls>,
     parked: Arc<Parked>,
+    levels: Levels,
 }
 
 impl Sessions {
@@ -81,6 +83,7 @@ impl Sessions {
                 settings: Arc::default(),
                 running: Arc::default(),
                 parked: Arc::default(),
+                levels: Levels::default(),
             }),
         }
     }
@@ -211,6 +214,11 @@ impl Sessions {
     /// Calls that wait for their clients' return.
     pub(crate) fn parked(&self) -> &Arc<Parked> {
         &self.kept.parked
+    }
+
+    /// What servers were told of the log messages that are wanted.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.kept.levels
     }
 
     /// What a session, or the state of a call, is bound to beside its principal.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcp::translate::Between;
 use mcp::{Era, Id, Kind, Message, Method, Refusal, code, meta};
-use upstream::{Fault, Headers};
+use upstream::{Conversation, Fault, Headers};
 
 use super::parking::{self, Return};
 use super::relay::Relay;
@@ -173,7 +173,19 @@ async fn down(
         | Method::TasksList
         | Method::TasksResult => Ok(Some(Answer::said(unknown(id, method)))),
         _ => match parking::come_back(current, call, hop.between).await? {
-            Return::Anew => Ok(None),
+            Return::Anew => {
+                if let (Some(level), Conversation::Pooled(pooled)) =
+                    (parking::level(request), &hop.conversation)
+                {
+                    let headers = hop.passing(headers.clone());
+                    current
+                        .sessions
+                        .levels()
+                        .lower(upstream, pooled, &headers, level)
+                        .await;
+                }
+                Ok(None)
+            }
             Return::Resumed(answer) => Ok(Some(*answer)),
             Return::Answered(message) => Ok(Some(Answer::said(message))),
         },

@@ -55,16 +55,12 @@ pub(crate) enum Return {
 
 impl Parking {
     pub(crate) fn new(current: &Arc<Generation>, call: &Call, between: Between) -> Self {
-        let level = call.message.log_level().and_then(|level| {
-            let level: String = serde_json::from_slice(level).ok()?;
-            meta::LOG_LEVELS.iter().position(|known| *known == level)
-        });
         Self {
             current: Arc::clone(current),
             between,
             capabilities: call.message.client_capabilities().unwrap_or(b"{}").to_vec(),
             request: call.message.clone(),
-            level,
+            level: level(&call.message),
             binding: current.sessions.binding(&call.visit),
             principal: call.principal.binding().to_vec(),
             upstream: Arc::clone(&call.visit.upstream.name),
@@ -381,6 +377,12 @@ fn visited(call: &Call, retry: &Retry<'_>) -> Return {
             Message::error_reply(Some(id), code::INTERNAL_ERROR, words, None)
         }
     })
+}
+
+/// From which of the levels on a request wants log messages.
+pub(super) fn level(request: &Message) -> Option<usize> {
+    let level: String = serde_json::from_slice(request.log_level()?).ok()?;
+    meta::LOG_LEVELS.iter().position(|known| *known == level)
 }
 
 /// The requests whose answer may be a question (2026-07-28 basic, multi-round-trip requests).

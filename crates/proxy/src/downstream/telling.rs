@@ -174,6 +174,7 @@ fn subscription_end(request: &Message) -> Message {
 fn status(message: &Message, era: Era, given: u16) -> u16 {
     match (message.error_code(), era) {
         (Some(code::METHOD_NOT_FOUND), Era::Modern) => 404,
+        (Some(code::MISSING_CAPABILITY), Era::Modern) => 400,
         // 404 would mean that the session is gone.
         (Some(code::METHOD_NOT_FOUND), Era::Legacy) => 200,
         _ if given == 404 && era == Era::Legacy => 200,
