@@ -211,5 +211,9 @@ pub(crate) fn is_object(text: &[u8]) -> bool {
         return false;
     };
     let mut scanner = Scanner::new(text, u8::MAX);
-    scanner.peek() == Some(b'{') && scanner.value().is_ok() && scanner.end().is_ok()
+    // What lies too deep was passed over without a closer look.
+    scanner.peek() == Some(b'{')
+        && scanner.value().is_ok()
+        && scanner.end().is_ok()
+        && scanner.too_deep().is_none()
 }

@@ -17,32 +17,23 @@ pub(super) fn rewrite<'w>(
         return;
     }
     let mut number = 0;
-    let mut visit = |block: Value<'_>, patch: &mut Patch| {
+    content.each_by("type", |block, kind| {
         number += 1;
-        if let Some(json) = replacement(block, ways.clone(), number) {
+        let kind = kind.and_then(Value::string);
+        if let Some(json) = kind.and_then(|kind| replacement(&kind, block, ways.clone(), number)) {
             patch.replace(block.place(), json);
         }
-        true
-    };
-    if content.elements(patch, &mut visit).is_none() {
-        visit(content, patch);
-    }
+    });
 }
 
-/// What stands for this block, if the first step that does not know it says so.
+/// What stands for a block of this kind, if a step that does not know it says so.
 pub(super) fn replacement<'w>(
+    kind: &str,
     block: Value<'_>,
-    ways: impl Iterator<Item = &'w Way>,
+    mut ways: impl Iterator<Item = &'w Way>,
     number: usize,
 ) -> Option<String> {
-    let kind = kind(block)?;
-    let mut ways = ways;
-    ways.find_map(|way| (way.block?)(&kind, block, number))
-}
-
-/// The `type` of a block.
-pub(super) fn kind(block: Value<'_>) -> Option<std::borrow::Cow<'_, str>> {
-    block.members(&["type"])?.string("type")
+    ways.find_map(|way| (way.block?)(kind, block, number))
 }
 
 /// The JSON of a member that is a string.

@@ -1,6 +1,6 @@
 //! A server's question as its client is to read it, and the client's answer as the server is to.
 
-use super::content::{kind, replacement};
+use super::content::replacement;
 use super::patch::Patch;
 use super::shape;
 use super::step::{Way, ending};
@@ -101,19 +101,21 @@ fn blocks<'w, 'a>(
     ways: impl Iterator<Item = &'w Way> + Clone,
 ) -> Result<Blocks<'a>, Unaskable> {
     let mut all = Vec::new();
-    let is_array = content.each(|block| all.push((block, None))).is_some();
-    if !is_array {
-        all.push((content, None));
-    }
-    for (number, (block, json)) in all.iter_mut().enumerate() {
-        let kind = kind(*block).unwrap_or_default();
-        if let Some(reason) = ways.clone().find_map(|way| (way.unsayable)(&kind)) {
-            return Err(reason);
-        }
-        *json = replacement(*block, ways.clone(), number + 1);
+    let mut refused = None;
+    let is_array = content.each_by("type", |block, kind| {
+        let kind = kind.and_then(Value::string).unwrap_or_default();
+        refused = refused.or_else(|| ways.clone().find_map(|way| (way.unsayable)(&kind)));
+        let json = replacement(&kind, block, ways.clone(), all.len() + 1);
+        all.push((block, json));
+    });
+    if let Some(reason) = refused {
+        return Err(reason);
     }
     Ok(Blocks { is_array, all })
 }
+
+/// The longest role, as JSON text, of a message that is taken apart: `"assistant"` and some.
+const LONGEST_ROLE: usize = 32;
 
 /// The messages of a question to a model. Where a message can only have one block, those of one become messages.
 fn conversation<'w>(
@@ -124,10 +126,10 @@ fn conversation<'w>(
     let one_block = ways.clone().any(|way| way.one_block);
     let mut refused = None;
     messages.elements(patch, |message, patch| {
-        let Some(content) = message
-            .members(&["content"])
-            .and_then(|message| message.get("content"))
-        else {
+        let Some(members) = message.members(&["role", "content"]) else {
+            return true;
+        };
+        let Some(content) = members.get("content") else {
             return true;
         };
         let blocks = match blocks(content, ways.clone()) {
@@ -137,16 +139,14 @@ fn conversation<'w>(
                 return true;
             }
         };
-        if !(blocks.is_array && one_block) {
+        // What is no role would only be said again and again.
+        let role = members.get("role").filter(|role| role.string().is_some());
+        let Some(role) = role.filter(|role| blocks.is_array && one_block && role.raw().len() <= LONGEST_ROLE)
+        else {
             blocks.rewrite(patch);
             return true;
-        }
-        let (before, after) = around(message, content);
-        let split = blocks.all.iter().map(|(block, json)| {
-            let block = json.as_deref().unwrap_or(block.raw());
-            format!("{before}{block}{after}")
-        });
-        let split = split.collect::<Vec<_>>().join(",");
+        };
+        let split = split(message, role, content, &blocks);
         let says_something = !split.is_empty();
         if says_something {
             patch.replace(message.place(), split);
@@ -154,6 +154,27 @@ fn conversation<'w>(
         says_something
     });
     refused.map_or(Ok(()), Err)
+}
+
+/// A message of several blocks as messages of one. What else it says is said once, by the first of them: it may be
+/// long, and the blocks many.
+fn split(message: Value<'_>, role: Value<'_>, content: Value<'_>, blocks: &Blocks<'_>) -> String {
+    let (before, after) = around(message, content);
+    let role = role.raw();
+    let one = |(index, (block, json)): (usize, &(Value<'_>, Option<String>))| {
+        let block = json.as_deref().unwrap_or(block.raw());
+        match index {
+            0 => format!("{before}{block}{after}"),
+            _ => format!(r#"{{"role":{role},"content":{block}}}"#),
+        }
+    };
+    blocks
+        .all
+        .iter()
+        .enumerate()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// The text of a value before and behind another within it.

@@ -139,6 +139,39 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// Visits the elements of an array, each with its member of that name, in one pass over all of them. What is no
+    /// array is visited itself. Whether it is one.
+    pub(super) fn each_by(self, name: &str, mut visit: impl FnMut(Value<'a>, Option<Value<'a>>)) -> bool {
+        let base = self.place.start as usize;
+        let here = |place: Span| Value {
+            place: Span::new(base + place.range().start, base + place.range().end),
+            ..self
+        };
+        let mut one = |scanner: &mut Scanner<'a>| {
+            let mut found = None;
+            let place = match scanner.peek() {
+                Some(b'{') => scanner.object(|scanner, key| {
+                    let value = scanner.value()?;
+                    if key == name {
+                        found = Some(value);
+                    }
+                    Ok(())
+                })?,
+                _ => scanner.value()?,
+            };
+            visit(here(place), found.map(here));
+            Ok(())
+        };
+        let mut scanner = self.scanner();
+        let is_array = scanner.peek() == Some(b'[');
+        let walked = match is_array {
+            true => scanner.array(one).map(|_| ()),
+            false => one(&mut scanner),
+        };
+        // What does not end was no JSON, and came from no message.
+        walked.is_ok() && is_array
+    }
+
     /// Puts a member or an element behind the others.
     pub(super) fn append(self, json: &str, patch: &mut Patch) {
         let inner = self.raw().get(1..).unwrap_or_default().trim_start();

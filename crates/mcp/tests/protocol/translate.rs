@@ -10,7 +10,7 @@ mod any;
 mod schema;
 
 use super::message;
-use mcp::translate::Said;
+use mcp::translate::{Said, Unaskable};
 use mcp::{Between, Message, Method, Revision};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -255,4 +255,89 @@ fn a_way_of_several_steps_is_all_of_them() {
         whole(&oldest_to_newest.answer(&Method::CompletionComplete, &error)),
         r#"{"jsonrpc":"2.0","id":"x","result":{"completion":{"values":[]},"resultType":"complete"}}"#
     );
+}
+
+const TO_MODERN: Between = Between {
+    client: Revision::V2025_06_18,
+    server: Revision::V2026_07_28,
+};
+
+#[test]
+fn whether_a_client_can_be_asked_does_not_hang_on_what() {
+    for (client, params, expected) in [
+        (Revision::V2025_03_26, None, Some(Unaskable::Elicitation)),
+        (
+            Revision::V2024_11_05,
+            Some(&b"[garbage"[..]),
+            Some(Unaskable::Elicitation),
+        ),
+        (
+            Revision::V2025_06_18,
+            Some(br#"{"mode":"u\u0072l"}"#),
+            Some(Unaskable::Url),
+        ),
+        (Revision::V2025_06_18, None, None),
+        (Revision::V2025_06_18, Some(b"{"), None),
+        (Revision::V2025_06_18, Some(b"[1]"), None),
+    ] {
+        let between = Between { client, ..TO_MODERN };
+        let asked = between.question(&Method::ElicitationCreate, params, "n");
+        match expected {
+            Some(reason) => assert_eq!(asked, Err(reason)),
+            None => assert_eq!(asked.expect("askable").as_deref(), params),
+        }
+    }
+    assert_eq!(Unaskable::Url.stands_for(), Some(r#"{"action":"cancel"}"#));
+    assert_eq!(Unaskable::ToolUse.stands_for(), None);
+}
+
+#[test]
+fn blocks_of_no_kind_pass() {
+    let text = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"data":1.10},7,{"type":5},[{"type":"audio"}],null]}}"#;
+    let between = Between {
+        client: Revision::V2024_11_05,
+        server: Revision::V2025_11_25,
+    };
+    assert_eq!(whole(&between.answer(&Method::ToolsCall, &message(text))), text);
+}
+
+/// A server could make us hold much more than it sent, if what stands beside the blocks were repeated with each.
+#[test]
+fn taking_messages_apart_does_not_multiply_what_is_long() {
+    let long = "x".repeat(10_000);
+    let blocks = vec!["7"; 1_000].join(",");
+    for params in [
+        format!(r#"{{"messages":[{{"role":"user","_meta":{{"x":"{long}"}},"content":[{blocks}]}}]}}"#),
+        format!(r#"{{"messages":[{{"role":"{long}","content":[{blocks}]}}]}}"#),
+    ] {
+        let asked = TO_MODERN.question(&Method::SamplingCreateMessage, Some(params.as_bytes()), "n");
+        let asked = asked.expect("askable").expect("parameters");
+        assert!(
+            asked.len() < 5 * params.len(),
+            "{} of {}",
+            asked.len(),
+            params.len()
+        );
+        assert!(serde_json::from_slice::<Value>(&asked).is_ok());
+    }
+}
+
+#[test]
+fn what_a_client_says_of_itself_cannot_break_the_request() {
+    let call = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":7,"name":"t"}}"#);
+    let said = Said {
+        capabilities: br#"{}},"x":{"#,
+        client_info: Some(b"["),
+        log_level: Some("loud\""),
+    };
+
+    let request = TO_MODERN.request(&call, &said);
+
+    assert_eq!(
+        whole(&request),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},"name":"t"}}"#
+    );
+    assert_eq!(request.protocol_version().as_deref(), Some("2026-07-28"));
+    assert_eq!(request.client_capabilities(), Some(&b"{}"[..]));
+    assert_eq!(request.subject().as_deref(), Some("t"));
 }
