@@ -6,10 +6,12 @@
 
 mod agree;
 mod mirror;
+mod parameters;
 mod sentinel;
 
 pub use agree::{Mirrored, Values, agree};
 pub use mirror::mirror;
+pub use parameters::{InvalidAnnotation, Parameters};
 pub use sentinel::{HeaderError, decode_value, encode_value};
 
 /// The revision a request is made under; since 2025-06-18.

@@ -1,11 +1,12 @@
 //! One message to an upstream and what comes back: the story of an exchange, healing included.
 
+mod bridged;
+
 use std::sync::Arc;
 
 use mcp::{Era, Kind, Message, Method};
 
 use crate::breaker::Pass;
-use crate::bridged::mirrored;
 use crate::error::{Error, Fault};
 use crate::handshake::Legacy;
 use crate::registry::Upstream;
@@ -104,11 +105,7 @@ impl Exchange {
                 return self.upstream.judge_greeting(outcome);
             }
             Conversation::Bridged => {
-                // Before a message nobody knows what its headers repeat.
-                self.headers = Arc::new(mirrored(&self.headers, message));
-                let link = self.upstream.link(&self.conversation, &self.headers).await;
-                self.link = Some(link.inspect_err(|error| self.upstream.note(Some(error)))?);
-                let outcome = self.send_as_assumed(message).await;
+                let outcome = self.send_bridged(message).await;
                 self.judged(outcome, Era::Modern).await
             }
             Conversation::Modern => {

@@ -225,3 +225,6 @@ fn kept_for(result: &Message) -> Duration {
     let milliseconds = said.and_then(|said| serde_json::from_slice::<u64>(said).ok());
     Duration::from_millis(milliseconds.unwrap_or(0)).min(KEPT_FOR)
 }
+
+#[cfg(test)]
+mod tests;

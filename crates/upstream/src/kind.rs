@@ -35,7 +35,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Calls it is given at once.
     pub max_concurrency: usize,
-    /// When what serves one session, a process or an event stream, ends if nobody speaks to it.
+    /// When what serves one session or one principal ends if nobody speaks to it: a process, an event stream,
+    /// a session of the gateway's own.
     pub idle: Duration,
     /// Whether it is switched off.
     pub disabled: bool,
@@ -75,7 +76,7 @@ pub struct Resources {
     pub answer: usize,
     /// Nesting of its JSON.
     pub limits: mcp::Limits,
-    /// Processes, and connections to HTTP+SSE servers, that serve one session each, per upstream.
+    /// Processes, and connections to HTTP+SSE servers, that serve one session or principal each, per upstream.
     pub children: usize,
     /// What was learned of upstreams in earlier runs.
     pub memory: Arc<Memory>,
@@ -89,7 +90,7 @@ enum Spelling {
     Stdio,
 }
 
-/// When what serves one session ends if nobody speaks to it, if the file does not say.
+/// When what serves one session or principal ends if nobody speaks to it, if the file does not say.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// The least that it may say.

@@ -10,7 +10,6 @@
 
 mod registry;
 mod exchange;
-mod bridged;
 mod listening;
 mod feed;
 pub mod transport;
@@ -30,6 +29,7 @@ mod flight;
 pub mod handshake;
 pub mod memory;
 mod introduction;
+mod parameters;
 mod summary;
 
 pub mod stdio;

@@ -15,6 +15,7 @@ use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::introduction::Introductions;
 use crate::listening::Listening;
 use crate::metrics::Metrics;
+use crate::parameters::Lists;
 use crate::renewal::Renewals;
 use crate::slots::Slots;
 use crate::taken_back::TakenBack;
@@ -38,6 +39,7 @@ pub struct Upstream {
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) slots: Slots,
     pub(crate) introductions: Introductions,
+    pub(crate) lists: Lists,
 }
 
 /// Calls that an upstream is given at once, unless its `max_concurrency` says otherwise.
@@ -79,6 +81,7 @@ impl Upstream {
             taken_back: TakenBack::default(),
             slots: Slots::new(MAX_CONCURRENCY),
             introductions: Introductions::default(),
+            lists: Lists::default(),
             name,
             timeouts,
             transport: transport.into(),
@@ -289,6 +292,7 @@ impl Upstream {
     /// An assumption about its eras failed: the next call asks again.
     pub(crate) fn forget_eras(&self) {
         self.introductions.forget();
+        self.lists.forget();
         self.knowledge.forget();
     }
 

@@ -467,3 +467,6 @@ fn lines(headers: &Headers, session: Option<&Session>) -> Vec<(HeaderName, Heade
     }
     lines
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

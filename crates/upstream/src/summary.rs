@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mcp::{Id, Message, Object, Revision, meta};
+use mcp::{Object, Revision};
 
 use crate::error::{Error, Fault};
-use crate::handshake;
+use crate::parameters::list_request;
 use crate::registry::Upstream;
 use crate::transport::{Conversation, Headers, Pooled};
 
@@ -29,7 +29,7 @@ pub async fn summarize(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Su
     let eras = upstream.learn(headers).await?;
     let modern = eras.modern.is_some();
     let mut tools = 0;
-    let mut cursor = None::<Vec<u8>>;
+    let mut cursor = None::<String>;
     for page in 0..PAGES {
         let question = list_request(page, modern, cursor.as_deref());
         let conversation = if modern {
@@ -57,7 +57,9 @@ pub async fn summarize(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Su
             .unwrap_or_default();
         tools += listed.len();
         match result.get("nextCursor") {
-            Some(next) if next != b"null" && cursor.as_deref() != Some(next) => cursor = Some(next.to_vec()),
+            Some(next) if next != b"null" && cursor.as_deref().map(str::as_bytes) != Some(next) => {
+                cursor = Some(String::from_utf8_lossy(next).into_owned());
+            }
             Some(_) | None => break,
         }
     }
@@ -65,19 +67,4 @@ pub async fn summarize(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Su
         revision: eras.newest(),
         tools: Some(tools),
     })
-}
-
-fn list_request(page: usize, modern: bool, cursor: Option<&[u8]>) -> Message {
-    let meta = format!(
-        r#""_meta":{{"{}":"{}","{}":{{}},"{}":{}}}"#,
-        meta::PROTOCOL_VERSION,
-        Revision::V2026_07_28.as_str(),
-        meta::CLIENT_CAPABILITIES,
-        meta::CLIENT_INFO,
-        handshake::implementation()
-    );
-    let cursor = cursor.map(|cursor| format!(r#""cursor":{}"#, String::from_utf8_lossy(cursor)));
-    let members: Vec<String> = modern.then_some(meta).into_iter().chain(cursor).collect();
-    let params = (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")));
-    Message::request(&Id::number(page as u64 + 1), "tools/list", params.as_deref())
 }

@@ -121,6 +121,6 @@ fn name_is_optional(method: &Method, message: &Message) -> bool {
     about_task && !message.client_capabilities().is_some_and(declared)
 }
 
-fn mismatch(name: &str, words: &str) -> Refusal {
+pub(super) fn mismatch(name: &str, words: &str) -> Refusal {
     Refusal::new(code::HEADER_MISMATCH, format!("Header mismatch: {name} {words}"))
 }

@@ -10,6 +10,7 @@ mod input;
 mod line;
 mod message;
 mod object;
+mod parameters;
 mod properties;
 mod shape;
 mod small;

@@ -1,6 +1,7 @@
 //! A server of 2024-11-05 that does what a test says, byte by byte, and what becomes of its clients.
 
 mod peer;
+mod pooled;
 
 use std::time::Duration;
 

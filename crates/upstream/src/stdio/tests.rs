@@ -1,5 +1,7 @@
 //! What a command and its children do, seen from the transport.
 
+mod pooled;
+
 use super::*;
 use crate::error::Fault;
 use crate::transport::Messages;

@@ -24,7 +24,7 @@ use crate::transport::{Agreement, Headers, MessageStream, Messages, Pooled, Repl
 
 /// Sessions remembered at once; beyond it the one unused longest is ended, which costs its next caller a
 /// handshake.
-const REMEMBERED: usize = 1024;
+pub(super) const REMEMBERED: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// Sessions that are ended side by side.
 const ENDED_AT_ONCE: usize = 16;

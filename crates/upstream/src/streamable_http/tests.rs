@@ -1,0 +1,241 @@
+//! Sessions of the gateway's own, as a server sees them: who shares one, who is asked and answers in it,
+//! and when it ends.
+
+pub(crate) mod peer;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::future::join;
+use serde_json::json;
+
+use super::*;
+use crate::transport::Messages;
+use peer::{IDLE, Peer};
+
+const CAPABILITIES: &str = r#"{"elicitation":{}}"#;
+
+fn pooled(scope: &str) -> Pooled {
+    Pooled {
+        capabilities: Some(CAPABILITIES.into()),
+        scope: scope.as_bytes().into(),
+    }
+}
+
+fn call() -> Message {
+    let text = r#"{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"x"}}"#;
+    Message::parse(Bytes::from_static(text.as_bytes()), &mcp::Limits::default()).unwrap()
+}
+
+async fn open(http: &StreamableHttp, pooled: &Pooled) -> Box<dyn Link> {
+    let conversation = Conversation::Pooled(pooled.clone());
+    http.open(&conversation, Arc::default()).await.unwrap()
+}
+
+/// What both come to, the server's side last.
+async fn both<T>(client: impl Future<Output = T>, server: impl Future) -> T {
+    join(client, server).await.0
+}
+
+/// A call in this session that goes through.
+async fn goes_through(link: &mut Box<dyn Link>, peer: &mut Peer, session: &str) {
+    let server = async {
+        let asked = peer.post("tools/call").await;
+        assert_eq!(asked.header("mcp-session-id"), Some(session));
+        asked.result("{}").await;
+    };
+    let reply = both(link.send(&call()), server).await.unwrap();
+    assert!(matches!(reply.messages, Messages::One(answer) if answer.id() == call().id()));
+}
+
+/// Time passes, with nobody there to notice how.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_session_is_shared_by_equal_credentials_capabilities_and_principals() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+
+    let (mut ours, declared) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+    assert_eq!(declared, json!({"elicitation": {}}));
+    goes_through(&mut ours, &mut peer, "s1").await;
+    let mut again = open(&http, &pooled("ann")).await;
+    goes_through(&mut again, &mut peer, "s1").await;
+
+    let (mut theirs, _) = join(open(&http, &pooled("bob")), peer.greet("s2")).await;
+    goes_through(&mut theirs, &mut peer, "s2").await;
+    let (mut anybody, declared) = join(open(&http, &Pooled::default()), peer.greet("s3")).await;
+    assert_eq!(declared, json!({}));
+    goes_through(&mut anybody, &mut peer, "s3").await;
+    let injected = vec![(header::AUTHORIZATION, HeaderValue::from_static("other"))];
+    let headers = Arc::new(Headers {
+        injected,
+        ..Headers::default()
+    });
+    let conversation = Conversation::Pooled(pooled("ann"));
+    let (other, _) = join(http.open(&conversation, headers), peer.greet("s4")).await;
+    goes_through(&mut other.unwrap(), &mut peer, "s4").await;
+}
+
+#[tokio::test]
+async fn a_question_is_answered_on_the_exchange_whose_stream_is_open() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (mut link, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+
+    let server = async {
+        let mut asked = peer.post("tools/call").await;
+        asked.begin_stream().await;
+        asked
+            .say(r#"{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{}}"#)
+            .await;
+        asked
+    };
+    let (reply, mut running) = join(link.send(&call()), server).await;
+    let Messages::Stream(mut stream) = reply.unwrap().messages else {
+        panic!("the question comes first");
+    };
+    let question = stream.next().await.unwrap();
+    assert_eq!(question.id().unwrap().raw(), r#""q1""#);
+    let answer = Message::result_reply(question.id().unwrap(), r#"{"action":"accept"}"#);
+    let server = async {
+        let answered = peer.next().await;
+        assert_eq!(answered.header("mcp-session-id"), Some("s1"));
+        assert_eq!(
+            answered.message,
+            json!({"jsonrpc": "2.0", "id": "q1", "result": {"action": "accept"}})
+        );
+        answered.accept().await;
+    };
+    both(link.send(&answer), server).await.unwrap();
+
+    // What is taken back is the call, not the answer that was sent since.
+    let server = async {
+        let cancelled = peer.post("notifications/cancelled").await;
+        assert_eq!(cancelled.message["params"]["requestId"].to_string(), running.id());
+        assert_eq!(cancelled.message["params"]["reason"], "enough");
+        cancelled.accept().await;
+    };
+    both(link.cancel(&call(), "enough"), server).await;
+    running
+        .say(&format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#,
+            running.id()
+        ))
+        .await;
+    assert_eq!(stream.next().await.unwrap().id(), call().id());
+}
+
+#[tokio::test]
+async fn a_principal_s_session_that_nobody_uses_is_ended_but_never_under_a_call() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (shared, _) = join(open(&http, &Pooled::default()), peer.greet("shared")).await;
+    drop(shared);
+    let (idle, _) = join(open(&http, &pooled("ann")), peer.greet("idle")).await;
+    drop(idle);
+    let (mut busy, _) = join(open(&http, &pooled("bob")), peer.greet("busy")).await;
+    let server = async {
+        let mut asked = peer.post("tools/call").await;
+        asked.begin_stream().await;
+        asked
+    };
+    let (reply, running) = join(busy.send(&call()), server).await;
+    drop(busy);
+
+    pass(IDLE + Duration::from_secs(1)).await;
+    let ended = peer.next().await;
+    assert_eq!(
+        (&*ended.verb, ended.header("mcp-session-id")),
+        ("DELETE", Some("idle"))
+    );
+    ended.accept().await;
+    assert!(peer.is_quiet());
+
+    drop((reply, running));
+    pass(IDLE + Duration::from_secs(1)).await;
+    let ended = peer.next().await;
+    assert_eq!(
+        (&*ended.verb, ended.header("mcp-session-id")),
+        ("DELETE", Some("busy"))
+    );
+    ended.accept().await;
+    // One that all share is kept, and one that was ended is begun anew.
+    let mut shared = open(&http, &Pooled::default()).await;
+    goes_through(&mut shared, &mut peer, "shared").await;
+    let (mut anew, _) = join(open(&http, &pooled("ann")), peer.greet("anew")).await;
+    goes_through(&mut anew, &mut peer, "anew").await;
+}
+
+#[tokio::test]
+async fn a_session_that_makes_place_for_another_ends_with_its_last_call() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let mut links = Vec::new();
+    for number in 0..pooled::REMEMBERED {
+        let session = number.to_string();
+        let (link, _) = join(open(&http, &pooled(&session)), peer.greet(&session)).await;
+        links.push(link);
+    }
+
+    // All are in use: one goes on until it is not.
+    let (_one_more, _) = join(open(&http, &pooled("one more")), peer.greet("one more")).await;
+    goes_through(&mut links[0], &mut peer, "0").await;
+    assert!(peer.is_quiet());
+    drop(links);
+
+    let ended = peer.next().await;
+    assert_eq!(
+        (&*ended.verb, ended.header("mcp-session-id")),
+        ("DELETE", Some("0"))
+    );
+    ended.accept().await;
+    assert!(peer.is_quiet(), "the others have their places");
+}
+
+#[tokio::test]
+async fn what_runs_in_a_session_that_is_lost_goes_into_a_new_one_and_what_speaks_of_it_nowhere() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (mut link, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+
+    let server = async {
+        peer.post("tools/call")
+            .await
+            .respond(404, "", "text/plain", "")
+            .await;
+        assert_eq!(peer.greet("s2").await, json!({"elicitation": {}}));
+        let asked = peer.post("tools/call").await;
+        assert_eq!(asked.header("mcp-session-id"), Some("s2"));
+        asked.result("{}").await;
+    };
+    both(link.send(&call()), server).await.unwrap();
+
+    let answer = Message::result_reply(&Id::number(7), "{}");
+    let server = async { peer.next().await.respond(404, "", "text/plain", "").await };
+    let reply = both(link.send(&answer), server).await.unwrap();
+    assert!(matches!(reply.messages, Messages::Accepted));
+    assert!(peer.is_quiet());
+}
+
+#[tokio::test]
+async fn what_stops_ends_the_sessions_of_principals() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (link, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+    drop(link);
+
+    let server = async {
+        let ended = peer.next().await;
+        assert_eq!(
+            (&*ended.verb, ended.header("mcp-session-id")),
+            ("DELETE", Some("s1"))
+        );
+        ended.accept().await;
+    };
+    both(http.stop(), server).await;
+}
