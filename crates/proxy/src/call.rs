@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use config::Lookup;
 use http::HeaderMap;
-use mcp::{Era, Message, Revision};
+use mcp::{Era, Message, Revision, header};
 use policy::Principal;
 use upstream::Upstream;
 
@@ -29,6 +29,14 @@ pub(crate) struct Visit {
     pub(crate) trace: TraceId,
     /// Parameters of the query that injected headers are made of.
     pub(crate) bound_parameters: Arc<[String]>,
+}
+
+impl Visit {
+    /// All lines of a header.
+    pub(crate) fn lines(&self, name: &str) -> header::Values<'_> {
+        let lines = self.headers.get_all(name).iter();
+        lines.map(http::HeaderValue::as_bytes).collect()
+    }
 }
 
 /// One message of it.

@@ -102,7 +102,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When the list cannot be read.
-    pub(crate) async fn parameters_anew(
+    pub async fn parameters_anew(
         self: &Arc<Self>,
         tool: &str,
         headers: &Headers,

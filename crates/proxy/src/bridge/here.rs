@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mcp::header::Parameters;
 use mcp::translate::Between;
 use mcp::{Era, Id, Kind, Message, Method, Refusal, code, meta};
 use upstream::{Conversation, Fault, Headers};
@@ -139,6 +140,9 @@ async fn down(
         return Ok(None);
     };
     let upstream = &call.visit.upstream;
+    if *method == Method::ToolsCall {
+        check_repeated_arguments(call, headers).await?;
+    }
     match method {
         Method::ServerDiscover => {
             let introduction = upstream.introduction_in(Era::Legacy, headers);
@@ -189,6 +193,27 @@ async fn down(
             Return::Resumed(answer) => Ok(Some(*answer)),
             Return::Answered(message) => Ok(Some(Answer::said(message))),
         },
+    }
+}
+
+/// A 2026-07-28 client repeats in headers what the tool's schema says, whatever server stands behind the schema
+/// (2026-07-28 basic/transports/streamable-http §Custom Headers). Where the schema cannot be had, nothing is checked.
+async fn check_repeated_arguments(call: &Call, headers: &Headers) -> Result<(), Failure> {
+    let (Some(tool), upstream) = (call.message.subject(), &call.visit.upstream) else {
+        return Ok(());
+    };
+    let agree = |parameters: &Parameters| parameters.agree(|name| call.visit.lines(name), &call.message);
+    let listed = upstream.parameters(&tool, headers).await;
+    let Ok(Some(listed)) = listed else {
+        return Ok(());
+    };
+    if agree(&listed).is_ok() {
+        return Ok(());
+    }
+    // Its client may have read a newer list than we have.
+    match upstream.parameters_anew(&tool, headers).await {
+        Ok(Some(listed)) => Ok(agree(&listed)?),
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use mcp::{Id, Message, ParseError, Refusal, code, era, header};
 
 use super::refusal::{cut_dropped, turn_away};
 use super::reply::{Door, Extra, Gone};
-use super::streamable_http::{begin, lines, named_session};
+use super::streamable_http::{begin, named_session};
 use crate::account::Entry;
 use crate::call::{Visit, identify};
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) async fn batch(
             return turn_away(door, entry, &failure).await;
         }
     };
-    let version = lines(visit, header::MCP_PROTOCOL_VERSION);
+    let version = visit.lines(header::MCP_PROTOCOL_VERSION);
     if let Err(refusal) = era::decide_batch(version, session.as_ref().map(|session| session.revision())) {
         return turn_away(door, entry, &refusal.into()).await;
     }

@@ -15,7 +15,6 @@ use super::hearing::Hearing;
 use super::held::{Ends, Held, HeldBy};
 use super::refusal::{refuse, turn_away};
 use super::reply::{Door, Extra, Gone};
-use super::streamable_http::lines;
 use crate::account::Entry;
 use crate::answer::{Answer, First};
 use crate::app::draining;
@@ -237,9 +236,9 @@ fn begin(
 ) -> Result<Begun, Box<(Entry, Failure)>> {
     let begun = session.begun();
     let mirrored = header::Mirrored {
-        version: lines(&visit, header::MCP_PROTOCOL_VERSION),
-        method: lines(&visit, header::MCP_METHOD),
-        name: lines(&visit, header::MCP_NAME),
+        version: visit.lines(header::MCP_PROTOCOL_VERSION),
+        method: visit.lines(header::MCP_METHOD),
+        name: visit.lines(header::MCP_NAME),
     };
     let agreed = begun.as_ref().map(|claims| claims.revision());
     let decision = match era::decide(&mirrored, agreed, &message) {

@@ -125,9 +125,9 @@ pub(crate) fn begin(
         return Err(Box::new((entry, failure)));
     }
     let mirrored = header::Mirrored {
-        version: lines(visit, header::MCP_PROTOCOL_VERSION),
-        method: lines(visit, header::MCP_METHOD),
-        name: lines(visit, header::MCP_NAME),
+        version: visit.lines(header::MCP_PROTOCOL_VERSION),
+        method: visit.lines(header::MCP_METHOD),
+        name: visit.lines(header::MCP_NAME),
     };
     let named = named_session(current, visit, &principal);
     let agreed = match &named {
@@ -188,16 +188,6 @@ pub(crate) fn named_session(
         (Some(_), Some(_)) => None,
     };
     session.map(Some).ok_or(Failure::SessionUnknown)
-}
-
-/// All lines of a header.
-pub(crate) fn lines<'a>(visit: &'a Visit, name: &str) -> header::Values<'a> {
-    visit
-        .headers
-        .get_all(name)
-        .iter()
-        .map(http::HeaderValue::as_bytes)
-        .collect()
 }
 
 /// Whether the version header says something else than what the session agreed on.
