@@ -191,6 +191,19 @@ impl Client {
         json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": self.stamped(params) })
     }
 
+    /// Answers a question of the server, on a request of its own as the earlier revisions do.
+    pub async fn answer(&self, question: &Value, result: Value) -> Answer {
+        let message = json!({ "jsonrpc": "2.0", "id": question["id"], "result": result });
+        self.post(message.to_string()).await
+    }
+
+    /// Answers a question of the server by an error.
+    pub async fn refuse(&self, question: &Value, code: i64, words: &str) -> Answer {
+        let error = json!({ "code": code, "message": words });
+        let message = json!({ "jsonrpc": "2.0", "id": question["id"], "error": error });
+        self.post(message.to_string()).await
+    }
+
     /// Sends a notification.
     pub async fn notify(&self, method: &str, params: Value) -> Answer {
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": self.stamped(params) });

@@ -13,6 +13,7 @@ mod matrix;
 pub mod pages;
 mod peers;
 mod program;
+pub mod questions;
 pub mod schema;
 mod server;
 mod sse_client;

@@ -1,26 +1,32 @@
 //! A server behind the gateway: by default a small decent one, and as indecent as a test wants it.
+mod reply;
+mod violations;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
     net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
-    Gate, MODERN, schema,
+    MODERN,
     sse_server::Streams,
     wire::{Headers, Reader},
     within,
 };
+
+pub use reply::Reply;
+use reply::{Act, Body, chunk, event};
+use violations::violations;
 
 /// Where servers listen. A port there is nobody else's while a server is stopped and another takes its place:
 /// connections that go out to loopback take theirs from 127.0.0.1.
@@ -60,6 +66,7 @@ struct Shared {
     mood: Mood,
     scripts: HashMap<String, Script>,
     every: Option<Script>,
+    capabilities: Value,
     checked: bool,
     sessions: Mutex<HashSet<String>>,
     streams: Streams,
@@ -133,6 +140,7 @@ pub struct Builder {
     mood: Mood,
     scripts: HashMap<String, Script>,
     every: Option<Script>,
+    capabilities: Value,
     checked: bool,
     port: u16,
 }
@@ -149,6 +157,13 @@ impl Builder {
     #[must_use]
     pub fn always(mut self, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         self.every = Some(Box::new(script));
+        self
+    }
+
+    /// Says that it can do this, in place of tools alone.
+    #[must_use]
+    pub fn able_to(mut self, capabilities: Value) -> Self {
+        self.capabilities = capabilities;
         self
     }
 
@@ -182,6 +197,7 @@ impl Builder {
             mood: self.mood,
             scripts: self.scripts,
             every: self.every,
+            capabilities: self.capabilities,
             checked: self.checked,
             sessions: Mutex::default(),
             streams: Streams::default(),
@@ -204,6 +220,7 @@ impl Server {
             mood,
             scripts: HashMap::new(),
             every: None,
+            capabilities: json!({ "tools": {} }),
             checked: true,
             port: 0,
         }
@@ -367,9 +384,20 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
         });
         let acts = shared.answer(&request).acts();
+        let mut answers = Vec::new();
         for act in acts {
             match act {
                 Act::Bytes(bytes) => to.write_all(&bytes).await?,
+                Act::Hear(question) => {
+                    tokio::select! {
+                        answer = shared.answer_to(&question) => answers.push(answer),
+                        () = from.closed() => {
+                            shared.log.send_modify(|log| log.left.extend([request.number]));
+                            return Ok(());
+                        }
+                    }
+                }
+                Act::Tell(script) => to.write_all(&chunk(&event(&script(&answers)))).await?,
                 Act::Wait(gate) => {
                     tokio::select! {
                         () = gate.passed() => {}
@@ -434,6 +462,17 @@ impl Shared {
             None if request.path == "/mcp" => Reply::new(405),
             None => Reply::new(404),
         }
+    }
+
+    /// What a client answers to the question with this id, as soon as it does.
+    async fn answer_to(&self, question: &Value) -> Value {
+        let mut log = self.log.subscribe();
+        let found = |log: &Log| {
+            let mut messages = log.requests.iter().map(Request::json);
+            messages.find(|message| message["id"] == *question && message.get("method").is_none())
+        };
+        let heard = log.wait_for(|log| found(log).is_some()).await;
+        heard.ok().and_then(|log| found(&log)).unwrap_or_default()
     }
 
     fn spoken(&self, request: &Request) -> Reply {
@@ -508,7 +547,7 @@ impl Shared {
             "initialize" => return self.greet(request),
             "server/discover" if matches!(self.mood, Mood::Modern | Mood::Dual) => json!({
                 "supportedVersions": self.revisions(),
-                "capabilities": { "tools": {} },
+                "capabilities": self.capabilities,
                 "ttlMs": 0,
                 "cacheScope": "private",
             }),
@@ -537,7 +576,7 @@ impl Shared {
             request,
             &json!({
                 "protocolVersion": revision,
-                "capabilities": { "tools": {} },
+                "capabilities": self.capabilities,
                 "serverInfo": { "name": "harness server", "version": "1" },
             }),
         );
@@ -568,262 +607,4 @@ fn echo() -> Value {
         "description": "Says what it is told.",
         "inputSchema": { "type": "object", "properties": { "message": { "type": "string" } } },
     })
-}
-
-/// What is wrong with a request, whoever made the gateway send it.
-fn violations(request: &Request) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut must = |holds: bool, what: &str| {
-        if !holds {
-            found.push(format!("{what}: {request:?}"));
-        }
-    };
-    if request.verb != "POST" {
-        return found;
-    }
-    let message = request.json();
-    let header = |name: &str| request.headers.get(name);
-    must(
-        header("content-type").is_some_and(|kind| kind.starts_with("application/json")),
-        "not sent as JSON",
-    );
-    let accepts = header("accept").unwrap_or_default();
-    must(
-        accepts.contains("application/json") && accepts.contains("text/event-stream"),
-        "a client must accept both forms of an answer",
-    );
-    for name in ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"] {
-        must(request.headers.all(name).len() < 2, "one header stands twice");
-    }
-    let revision = request.revision();
-    if revision == MODERN {
-        must(
-            header("mcp-protocol-version") == Some(MODERN),
-            "the version in the header is not that of the body",
-        );
-        must(
-            header("mcp-method") == message["method"].as_str(),
-            "the method in the header is not that of the body",
-        );
-        must(header("mcp-session-id").is_none(), "2026-07-28 knows no sessions");
-    }
-    match schema::judge_request(&revision, &message) {
-        Ok(()) => {}
-        Err(problem) => must(false, &problem),
-    }
-    found
-}
-
-/// An answer to be given, well or badly.
-pub struct Reply {
-    status: u16,
-    headers: Headers,
-    body: Body,
-}
-
-enum Body {
-    Whole(Vec<u8>),
-    Stream(Vec<Act>),
-    Raw(Vec<Act>),
-}
-
-enum Act {
-    Bytes(Vec<u8>),
-    Wait(Gate),
-    Work(Duration),
-    Feed(mpsc::Receiver<String>),
-    Close,
-    Reset,
-}
-
-impl Reply {
-    /// A bare status.
-    pub fn new(status: u16) -> Self {
-        Self {
-            status,
-            headers: Headers::default(),
-            body: Body::Whole(Vec::new()),
-        }
-    }
-
-    /// Any body.
-    pub fn with(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            body: Body::Whole(body.into()),
-            ..Self::new(status)
-        }
-        .header("Content-Type", kind)
-    }
-
-    /// A JSON body.
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self::with(status, "application/json", body.to_string())
-    }
-
-    /// The result of a request.
-    pub fn result(request: &Request, result: &Value) -> Self {
-        Self::json(200, &answer(request, result))
-    }
-
-    /// A result made of exactly these bytes.
-    pub fn result_of(request: &Request, result: &str) -> Self {
-        let id = &request.json()["id"];
-        Self::with(
-            200,
-            "application/json",
-            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}"),
-        )
-    }
-
-    /// A JSON-RPC error in answer to a request.
-    pub fn error(request: &Request, code: i64, message: &str) -> Self {
-        let error = json!({ "code": code, "message": message });
-        Self::json(
-            200,
-            &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }),
-        )
-    }
-
-    /// A refusal that does not say of what.
-    pub fn id_less(status: u16, code: i64, message: &str) -> Self {
-        Self::json(
-            status,
-            &json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } }),
-        )
-    }
-
-    /// A stream of events, told act by act; it ends well unless told otherwise.
-    pub fn stream() -> Self {
-        Self {
-            body: Body::Stream(Vec::new()),
-            ..Self::new(200)
-        }
-        .header("Content-Type", "text/event-stream")
-    }
-
-    /// Exactly these bytes in place of HTTP, and then a close.
-    pub fn garbage(bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            body: Body::Raw(vec![Act::Bytes(bytes.into()), Act::Close]),
-            ..Self::new(0)
-        }
-    }
-
-    /// Nothing until the gate opens, which it may never do; then the answer.
-    pub fn after(gate: &Gate, reply: Self) -> Self {
-        let mut acts = vec![Act::Wait(gate.clone())];
-        acts.extend(reply.acts());
-        Self {
-            body: Body::Raw(acts),
-            ..Self::new(0)
-        }
-    }
-
-    /// Nothing, ever.
-    pub fn silence() -> Self {
-        Self::after(&Gate::closed(), Self::new(500))
-    }
-
-    /// A reset of the connection in place of an answer.
-    pub fn reset() -> Self {
-        Self {
-            body: Body::Raw(vec![Act::Reset]),
-            ..Self::new(0)
-        }
-    }
-
-    /// The same reply with a header more.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.0.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Then: one event with this message.
-    #[must_use]
-    pub fn event(self, message: &Value) -> Self {
-        self.raw(format!("event: message\ndata: {message}\n\n"))
-    }
-
-    /// Then: one event with the result of the request.
-    #[must_use]
-    pub fn result_event(self, request: &Request, result: &Value) -> Self {
-        self.event(&answer(request, result))
-    }
-
-    /// Then: these bytes of the stream, whatever they are.
-    #[must_use]
-    pub fn raw(self, bytes: impl AsRef<[u8]>) -> Self {
-        self.then(Act::Bytes(chunk(bytes.as_ref())))
-    }
-
-    /// Then: nothing until the gate opens.
-    #[must_use]
-    pub fn wait(self, gate: &Gate) -> Self {
-        self.then(Act::Wait(gate.clone()))
-    }
-
-    /// Then: nothing for as long as the work takes.
-    #[must_use]
-    pub fn work(self, time: Duration) -> Self {
-        self.then(Act::Work(time))
-    }
-
-    /// Then: a close in the middle of the stream.
-    #[must_use]
-    pub fn cut(self) -> Self {
-        self.then(Act::Close)
-    }
-
-    /// Then: a reset in the middle of the stream.
-    #[must_use]
-    pub fn torn(self) -> Self {
-        self.then(Act::Reset)
-    }
-
-    fn then(mut self, act: Act) -> Self {
-        match &mut self.body {
-            Body::Stream(acts) => acts.push(act),
-            Body::Whole(_) | Body::Raw(_) => panic!("only a stream goes on"),
-        }
-        self
-    }
-
-    fn acts(self) -> Vec<Act> {
-        let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
-        for (name, value) in &self.headers.0 {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        match self.body {
-            Body::Raw(acts) => acts,
-            Body::Whole(body) => {
-                if self.status != 204 {
-                    head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-                }
-                let mut bytes = format!("{head}\r\n").into_bytes();
-                bytes.extend(body);
-                vec![Act::Bytes(bytes)]
-            }
-            Body::Stream(acts) => {
-                head.push_str("Transfer-Encoding: chunked\r\n\r\n");
-                let end = Act::Bytes(b"0\r\n\r\n".to_vec());
-                std::iter::once(Act::Bytes(head.into_bytes()))
-                    .chain(acts)
-                    .chain([end])
-                    .collect()
-            }
-        }
-    }
-}
-
-/// One piece of a body of unknown length.
-fn chunk(bytes: &[u8]) -> Vec<u8> {
-    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-    chunk.extend(bytes);
-    chunk.extend(b"\r\n");
-    chunk
-}
-
-fn answer(request: &Request, result: &Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": request.json()["id"], "result": result })
 }

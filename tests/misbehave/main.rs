@@ -15,6 +15,7 @@
 //!   --chat               says something before each answer, the first one included
 //!   --batch              answers in an array, with something said before the answer
 //!   --flood-on METHOD    says something without end in place of this answer
+//!   --ask-on METHOD      asks the user a name first, and answers this with what it is told
 //!   --deaf-after METHOD  answers this, and reads nothing after it
 //!   --shout              writes a mebibyte to stderr before each answer
 //!   --ignore-term        ignores SIGTERM
@@ -29,6 +30,7 @@
 )]
 
 use std::{
+    collections::VecDeque,
     fs::OpenOptions,
     io::{self, BufRead, Write},
     os::unix::process::CommandExt,
@@ -66,12 +68,25 @@ fn main() {
             .spawn()
             .unwrap();
     }
+    // The requests that wait for what the user says.
+    let mut waiting = VecDeque::new();
     for line in io::stdin().lock().lines() {
         let line = line.unwrap();
         orders.append("--told", &line);
         let message: Value = serde_json::from_str(&line).unwrap();
         if message.get("id").is_some() && message.get("method").is_some() {
-            orders.answer(&message);
+            if orders.on("--ask-on", message["method"].as_str().unwrap()) {
+                ask(&message["id"]);
+                waiting.push_back(message["id"].clone());
+            } else {
+                orders.answer(&message);
+            }
+        } else if message.get("method").is_none()
+            && let Some(id) = waiting.pop_front()
+        {
+            let told = message.get("result").unwrap_or(&message["error"]).to_string();
+            let result = json!({ "content": [{ "type": "text", "text": told }] });
+            say(&json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
         }
     }
     if orders.has("--ignore-end") {
@@ -218,6 +233,14 @@ impl Orders {
             _ => arguments["message"].as_str().unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// Asks the user's name on behalf of a request.
+fn ask(request: &Value) {
+    let form = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    let params = json!({ "message": "What is your name?", "requestedSchema": form });
+    let id = format!("question of {request}");
+    say(&json!({ "jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": params }).to_string());
 }
 
 fn tools() -> Value {

@@ -1,0 +1,115 @@
+//! Results that ask nothing, ask without end, or ask where nobody may.
+use harness::{
+    Mood, Reply, Server,
+    questions::{self, input_required},
+};
+use serde_json::json;
+
+use super::{able, gateway, text};
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn a_server_that_only_wants_to_be_called_again_is_called_again() {
+    let server = Server::of(Mood::Modern).on("tools/call", |request| {
+        let result = match request.params()["requestState"].as_str() {
+            None => input_required(&[], Some("later")),
+            Some(state) => text(state),
+        };
+        Reply::result(request, &result)
+    });
+    let server = server.start().await;
+    let gateway = gateway(&server).await;
+    // It asks nobody, and so this client need offer nothing.
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+
+    let result = client.call("echo", json!({})).await;
+
+    assert_eq!(result["content"][0]["text"], "later");
+    assert_eq!(server.asked("tools/call").len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn a_server_that_is_never_ready_is_given_up() {
+    let server = Server::of(Mood::Modern)
+        .on("tools/call", |request| {
+            Reply::result(request, &input_required(&[], Some("later")))
+        })
+        .start()
+        .await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").legacy("2025-06-18").await;
+
+    let answer = client.ask("tools/call", json!({ "name": "echo" })).await;
+
+    assert_eq!(answer.code(), -32603, "{answer:?}");
+    let calls = server.asked("tools/call").len();
+    assert!((2..=6).contains(&calls), "called {calls} times");
+}
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn garbage_in_place_of_questions_is_an_error_and_no_second_call() {
+    let garbage = [
+        json!({ "resultType": "input_required" }),
+        json!({ "resultType": "input_required", "inputRequests": {} }),
+        json!({ "resultType": "input_required", "inputRequests": [] }),
+        json!({ "resultType": "input_required", "inputRequests": { "a": { "method": "tools/call" } } }),
+        json!({ "resultType": "input_required", "inputRequests": { "a": 7 } }),
+        json!({ "resultType": "input_required", "requestState": 7 }),
+        json!({ "resultType": "something else", "content": [] }),
+        json!({ "resultType": 7, "content": [] }),
+    ];
+    for result in garbage {
+        let told = result.clone();
+        let server = Server::of(Mood::Modern)
+            .on("tools/call", move |request| Reply::result(request, &told))
+            .start()
+            .await;
+        let gateway = gateway(&server).await;
+        let client = able(&gateway, "2025-11-25").await;
+
+        let answer = client.ask("tools/call", json!({ "name": "echo" })).await;
+
+        assert_eq!(answer.code(), -32603, "{result}: {answer:?}");
+        assert_eq!(server.asked("tools/call").len(), 1, "{result}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn questions_come_from_calls_prompts_and_resources_alone() {
+    for (method, params, may_ask) in [
+        ("prompts/get", json!({ "name": "review" }), true),
+        ("resources/read", json!({ "uri": "test://greeting" }), true),
+        ("tools/list", json!({}), false),
+        (
+            "completion/complete",
+            json!({
+                "ref": { "type": "ref/prompt", "name": "review" }, "argument": { "name": "code", "value": "" },
+            }),
+            false,
+        ),
+    ] {
+        let server = Server::of(Mood::Modern)
+            .able_to(json!({ "tools": {}, "prompts": {}, "resources": {}, "completions": {} }))
+            .on(method, |request| {
+                Reply::result(request, &input_required(&[("who", questions::name())], None))
+            })
+            .start()
+            .await;
+        let gateway = gateway(&server).await;
+        let client = able(&gateway, "2025-11-25").await;
+
+        let mut exchange = client.send(method, params).await.begun().await;
+        let first = match exchange.is_stream() {
+            true => exchange.message().await.expect("an answer or a question"),
+            false => exchange.answer().await.last().clone(),
+        };
+
+        match may_ask {
+            true => assert_eq!(first["method"], "elicitation/create", "{method}: {first}"),
+            false => assert_eq!(first["error"]["code"], -32603, "{method}: {first}"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Arguments that a server of 2026-07-28 wants to see in headers (`x-mcp-header`).
+use std::sync::{Arc, Mutex};
+
+use harness::{Client, Mood, Reply, Server};
+use serde_json::json;
+
+use super::gateway;
+
+/// A server that wants two of its tool's arguments in headers.
+async fn wants_headers() -> Server {
+    let tool = json!({
+        "name": "search",
+        "inputSchema": { "type": "object", "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+            "where": { "type": "object", "properties": { "limit": { "type": "integer", "x-mcp-header": "Limit" } } },
+        } },
+    });
+    let listed = json!({ "tools": [tool], "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
+    let server = Server::of(Mood::Modern)
+        .on("tools/list", move |request| Reply::result(request, &listed))
+        .start();
+    server.await
+}
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn arguments_that_a_server_wants_in_headers_are_put_there() {
+    let server = wants_headers().await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await;
+
+    for arguments in [
+        json!({ "region": "eu", "where": { "limit": 42 } }),
+        json!({ "region": "Zürich", "where": {} }),
+        json!({ "region": " eu" }),
+        json!({ "region": null }),
+        json!({}),
+    ] {
+        client.call("search", arguments).await;
+    }
+
+    let calls = server.asked("tools/call");
+    let headers = |name| {
+        calls
+            .iter()
+            .map(|call| call.headers.get(name))
+            .collect::<Vec<_>>()
+    };
+    let (zurich, space) = ("=?base64?WsO8cmljaA==?=", "=?base64?IGV1?=");
+    assert_eq!(
+        headers("Mcp-Param-Region"),
+        [Some("eu"), Some(zurich), Some(space), None, None]
+    );
+    assert_eq!(headers("Mcp-Param-Limit"), [Some("42"), None, None, None, None]);
+}
+
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again() {
+    let wanted = Arc::new(Mutex::new("Region"));
+    let (listed, checked) = (wanted.clone(), wanted.clone());
+    let server = Server::of(Mood::Modern)
+        .on("tools/list", move |request| {
+            let region = json!({ "type": "string", "x-mcp-header": *listed.lock().unwrap() });
+            let schema = json!({ "type": "object", "properties": { "region": region } });
+            let tools = json!([{ "name": "search", "inputSchema": schema }]);
+            let result = json!({ "tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
+            Reply::result(request, &result)
+        })
+        .on("tools/call", move |request| {
+            let header = format!("Mcp-Param-{}", checked.lock().unwrap());
+            if request.headers.get(&header) == Some("eu") {
+                return Reply::result(request, &json!({ "content": [], "resultType": "complete" }));
+            }
+            let error = json!({ "code": -32020, "message": format!("{header} is missing") });
+            Reply::json(400, &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }))
+        });
+    let server = server.start().await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await;
+    client.call("search", json!({ "region": "eu" })).await;
+
+    *wanted.lock().unwrap() = "Area";
+    client.call("search", json!({ "region": "eu" })).await;
+
+    let calls = server.asked("tools/call");
+    let told: Vec<_> = calls
+        .iter()
+        .map(|call| (call.headers.get("Mcp-Param-Region"), call.headers.get("Mcp-Param-Area")))
+        .collect();
+    assert_eq!(told, [(Some("eu"), None), (Some("eu"), None), (None, Some("eu"))]);
+}
+
+/// What an earlier server has no eyes for is checked before it.
+#[tokio::test]
+#[ignore = "needs translation"]
+async fn headers_that_contradict_their_message_stop_at_the_gateway() {
+    let tool = json!({
+        "name": "search",
+        "inputSchema": { "type": "object", "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } },
+    });
+    let server = Server::of(Mood::Sessionful("2025-11-25")).on("tools/list", move |request| {
+        Reply::result(request, &json!({ "tools": [tool] }))
+    });
+    let server = server.start().await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").modern();
+    client.ask("tools/list", json!({})).await.result();
+
+    let call = json!({ "name": "search", "arguments": { "region": "eu" } });
+    let with = |client: &Client, value: &str| client.clone().with("Mcp-Param-Region", value);
+    let right = with(&client, "eu").ask("tools/call", call.clone()).await;
+    let wrong = with(&client, "us").ask("tools/call", call.clone()).await;
+    let missing = client.ask("tools/call", call).await;
+
+    right.result();
+    for answer in [&wrong, &missing] {
+        assert_eq!((answer.status, answer.code()), (400, -32020), "{answer:?}");
+    }
+    server.only("tools/call");
+}
+
