@@ -56,7 +56,6 @@ fn answers(request: &Request) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_question_is_put_on_the_calls_own_stream_and_its_answer_is_the_next_call() {
     let server = asking(vec![("who", questions::name())]).await;
     let gateway = gateway(&server).await;
@@ -89,7 +88,6 @@ async fn a_question_is_put_on_the_calls_own_stream_and_its_answer_is_the_next_ca
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_of_sse_is_asked_on_its_stream() {
     let server = asking(vec![("what", questions::completion())]).await;
     let gateway = gateway(&server).await;
@@ -116,7 +114,6 @@ async fn a_client_of_sse_is_asked_on_its_stream() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn several_questions_are_put_at_once_and_answered_in_any_order() {
     let all = vec![
         ("b", questions::completion()),
@@ -152,7 +149,6 @@ async fn several_questions_are_put_at_once_and_answered_in_any_order() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_may_ask_again_and_again() {
     let server = Server::of(Mood::Modern).on("tools/call", |request| {
         let round = match request.params()["requestState"].as_str() {
@@ -186,7 +182,6 @@ async fn a_server_may_ask_again_and_again() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_that_never_stops_asking_is_stopped() {
     let server = Server::of(Mood::Modern).on("tools/call", |request| {
         Reply::result(request, &input_required(&[("who", questions::name())], None))
@@ -211,7 +206,6 @@ async fn a_server_that_never_stops_asking_is_stopped() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_a_user_declines_is_declined() {
     let server = asking(vec![("who", questions::name())]).await;
     let gateway = gateway(&server).await;
@@ -226,7 +220,6 @@ async fn what_a_user_declines_is_declined() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn an_error_in_answer_is_the_nearest_that_the_server_can_be_told() {
     for (question, told) in [
         (questions::name(), json!({ "action": "cancel" })),
@@ -246,7 +239,6 @@ async fn an_error_in_answer_is_the_nearest_that_the_server_can_be_told() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_refused_completion_ends_the_call_in_words() {
     let server = asking(vec![("what", questions::completion())]).await;
     let gateway = gateway(&server).await;
@@ -269,7 +261,6 @@ async fn a_refused_completion_ends_the_call_in_words() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_is_never_asked_what_it_has_not_offered() {
     for (able, question) in [
         (json!({}), questions::name()),
@@ -299,7 +290,6 @@ async fn a_client_is_never_asked_what_it_has_not_offered() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_that_takes_no_stream_offers_nothing() {
     let server = asking(vec![("who", questions::name())]).await;
     let gateway = gateway(&server).await;
@@ -315,7 +305,6 @@ async fn a_client_that_takes_no_stream_offers_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn answers_to_no_question_change_nothing() {
     let server = asking(vec![("who", questions::name())]).await;
     let gateway = gateway(&server).await;
@@ -341,7 +330,6 @@ async fn answers_to_no_question_change_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_that_leaves_before_it_answers_leaves_nothing_to_do() {
     let server = asking(vec![("who", questions::name())]).await;
     let gateway = gateway(&server).await;
@@ -360,7 +348,6 @@ async fn a_client_that_leaves_before_it_answers_leaves_nothing_to_do() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_visit_has_an_id_where_its_revision_wants_one() {
     let server = asking(vec![("page", questions::visit("https://example.com/page"))]).await;
     let gateway = gateway(&server).await;

@@ -68,7 +68,6 @@ async fn heard(stream: &mut Exchange) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_listener_hears_what_an_earlier_server_tells() {
     for id in [json!(1), json!("1")] {
         let gate = Gate::closed();
@@ -100,7 +99,6 @@ async fn a_listener_hears_what_an_earlier_server_tells() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_a_server_does_not_tell_is_not_promised() {
     let gate = Gate::closed();
     gate.open();
@@ -133,7 +131,6 @@ async fn what_a_server_does_not_tell_is_not_promised() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_without_a_stream_promises_nothing() {
     let server = Server::of(LEGACY).able_to(all()).start().await;
     let gateway = gateway(&server).await;
@@ -145,7 +142,6 @@ async fn a_server_without_a_stream_promises_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_part_of_what_is_subscribed_to_counts() {
     let gate = Gate::closed();
     let changes = vec![updated("test://book-of-jokes"), updated("test://book/chapter/1")];
@@ -165,7 +161,6 @@ async fn a_part_of_what_is_subscribed_to_counts() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn two_listeners_are_one_subscription_until_the_last_one_leaves() {
     let gate = Gate::closed();
     let server = telling(all(), &gate, vec![updated("test://greeting")]).await;
@@ -194,7 +189,6 @@ async fn two_listeners_are_one_subscription_until_the_last_one_leaves() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_may_have_been_missed_is_said_to_have_changed() {
     let server = Server::of(LEGACY)
         .able_to(all())
@@ -226,7 +220,6 @@ async fn what_may_have_been_missed_is_said_to_have_changed() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_gateway_that_stops_says_that_nothing_more_will_come() {
     let server = telling(all(), &Gate::closed(), Vec::new()).await;
     let gateway = gateway(&server).await;
@@ -284,7 +277,6 @@ fn filter(request: &Request) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn an_earlier_client_hears_on_its_stream_what_a_2026_07_28_server_tells() {
     let gate = Gate::closed();
     let changes = vec![list_changed("tools"), updated("test://greeting")];
@@ -332,7 +324,6 @@ async fn an_earlier_client_hears_on_its_stream_what_a_2026_07_28_server_tells() 
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_is_unsubscribed_from_is_listened_for_no_more() {
     let server = listened_to(&Gate::closed(), Vec::new()).await;
     let gateway = gateway(&server).await;
@@ -363,7 +354,6 @@ async fn what_is_unsubscribed_from_is_listened_for_no_more() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_of_sse_hears_on_its_stream_too() {
     let gate = Gate::closed();
     let server = listened_to(&gate, vec![updated("test://greeting")]).await;
@@ -383,7 +373,6 @@ async fn a_client_of_sse_hears_on_its_stream_too() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_session_that_ends_listens_no_more() {
     let server = listened_to(&Gate::closed(), Vec::new()).await;
     let gateway = gateway(&server).await;

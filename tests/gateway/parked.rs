@@ -88,7 +88,6 @@ fn words(result: &Value) -> &str {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_question_is_a_result_and_its_answer_goes_on_with_the_call() {
     let server = asking(vec![questions::name()]).await;
     let gateway = gateway(&server).await;
@@ -115,7 +114,6 @@ async fn a_question_is_a_result_and_its_answer_goes_on_with_the_call() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_child_may_ask_in_the_middle_of_a_call_too() {
     let gateway = Gateway::new()
         .upstream("child", misbehave(&["--era", "legacy", "--ask-on", "tools/call"]))
@@ -133,7 +131,6 @@ async fn a_child_may_ask_in_the_middle_of_a_call_too() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn questions_that_come_together_are_put_together() {
     let server = Server::of(LEGACY).on("tools/call", |request| {
         let (who, what) = (
@@ -167,7 +164,6 @@ async fn questions_that_come_together_are_put_together() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn answers_may_come_in_several_calls() {
     let server = Server::of(LEGACY).on("tools/call", |request| {
         let (who, what) = (
@@ -205,7 +201,6 @@ async fn answers_may_come_in_several_calls() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_may_ask_again_and_again() {
     let server = asking(vec![
         questions::name(),
@@ -234,7 +229,6 @@ async fn a_server_may_ask_again_and_again() {
 
 /// Whatever is wrong with a state, its client is told the same, and nobody else's call is touched.
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_state_is_good_for_one_use_of_the_call_that_it_was_given_for() {
     let server = asking(vec![questions::name()]).await;
     let other = asking(vec![questions::name()]).await;
@@ -303,7 +297,6 @@ async fn a_state_is_good_for_one_use_of_the_call_that_it_was_given_for() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn of_two_that_return_at_once_one_goes_on() {
     let server = asking(vec![questions::name()]).await;
     let gateway = gateway(&server).await;
@@ -324,7 +317,6 @@ async fn of_two_that_return_at_once_one_goes_on() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_that_does_not_wait_for_its_answer_is_heard_on_return() {
     let server = Server::of(LEGACY).on("tools/call", |request| {
         Reply::stream()
@@ -350,7 +342,6 @@ async fn a_server_that_does_not_wait_for_its_answer_is_heard_on_return() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_call_that_nobody_comes_back_for_is_ended() {
     for (question, told) in [
         (questions::name(), json!({ "result": { "action": "cancel" } })),
@@ -389,7 +380,6 @@ async fn a_call_that_nobody_comes_back_for_is_ended() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_that_leaves_after_its_answer_cancels_the_call() {
     let gate = Gate::closed();
     let held = gate.clone();
@@ -418,7 +408,6 @@ async fn a_client_that_leaves_after_its_answer_cancels_the_call() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_is_never_asked_what_it_has_not_offered() {
     for (able, question, code) in [
         (json!({}), questions::name(), -32602),
@@ -452,7 +441,6 @@ async fn a_client_is_never_asked_what_it_has_not_offered() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_is_reported_meanwhile_is_told_on_return() {
     let gate = Gate::closed();
     let held = gate.clone();

@@ -17,7 +17,6 @@ fn meta<'a>(params: &'a Value, member: &str) -> &'a Value {
 const STRANGE: &str = r#""zeta":{"b":1.10,"a":[12345678901234567890123,1e400]},"content":[{"type":"text","zz":0.10,"text":"hi","annotations":{"vendor":1.0}}],"alpha":null"#;
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn an_earlier_client_is_greeted_in_front_of_a_2026_07_28_server() {
     let server = Server::of(Mood::Modern)
         .able_to(json!({ "tools": { "listChanged": true }, "logging": {} }))
@@ -66,7 +65,6 @@ async fn an_earlier_client_is_greeted_in_front_of_a_2026_07_28_server() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_of_sse_is_greeted_in_front_of_a_2026_07_28_server() {
     let server = Server::start(Mood::Modern).await;
     let gateway = gateway(&server).await;
@@ -80,7 +78,6 @@ async fn a_client_of_sse_is_greeted_in_front_of_a_2026_07_28_server() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_client_that_asks_for_no_revision_of_ours_gets_the_newest_that_has_a_greeting() {
     let server = Server::start(Mood::Modern).await;
     let gateway = gateway(&server).await;
@@ -94,7 +91,6 @@ async fn a_client_that_asks_for_no_revision_of_ours_gets_the_newest_that_has_a_g
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_2026_07_28_client_is_greeted_in_front_of_every_earlier_server() {
     for revision in LEGACY {
         for mood in [
@@ -136,7 +132,6 @@ async fn a_2026_07_28_client_is_greeted_in_front_of_every_earlier_server() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn what_an_era_does_not_have_is_unknown_in_it() {
     let legacy = Server::start(Mood::Sessionful("2025-11-25")).await;
     let modern = Server::start(Mood::Modern).await;
@@ -182,7 +177,6 @@ fn body(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn results_arrive_as_they_were_sent() {
     let modern = Server::of(Mood::Modern)
         .on("tools/call", |request| {
@@ -213,7 +207,6 @@ async fn results_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn arguments_arrive_as_they_were_sent() {
     let modern = Server::start(Mood::Modern).await;
     let legacy = Server::start(Mood::Sessionful("2025-11-25")).await;
@@ -251,7 +244,6 @@ async fn arguments_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn content_that_nobody_knows_passes_where_it_may() {
     let unknown = r#"{"type":"hologram","depth":1.10}"#;
     let content = format!(r#"{{"content":[{unknown}],"resultType":"complete"}}"#);
@@ -288,7 +280,6 @@ fn failing(mood: Mood, code: i64, data: Value) -> impl Future<Output = Server> {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn errors_have_the_codes_of_the_clients_era() {
     let read = ("resources/read", json!({ "uri": "test://nowhere" }));
     let call = ("tools/call", json!({ "name": "echo" }));
@@ -321,7 +312,6 @@ async fn errors_have_the_codes_of_the_clients_era() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_task_that_nobody_can_keep_is_a_call() {
     let server = Server::start(Mood::Modern).await;
     let gateway = gateway(&server).await;
@@ -339,7 +329,6 @@ async fn a_task_that_nobody_can_keep_is_a_call() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_call_is_made_once_however_it_ends() {
     for mood in [Mood::Modern, Mood::Sessionful("2025-11-25")] {
         for reply in [

@@ -8,7 +8,6 @@ use serde_json::json;
 use super::{able, gateway, text};
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_that_only_wants_to_be_called_again_is_called_again() {
     let server = Server::of(Mood::Modern).on("tools/call", |request| {
         let result = match request.params()["requestState"].as_str() {
@@ -29,7 +28,6 @@ async fn a_server_that_only_wants_to_be_called_again_is_called_again() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_that_is_never_ready_is_given_up() {
     let server = Server::of(Mood::Modern)
         .on("tools/call", |request| {
@@ -48,7 +46,6 @@ async fn a_server_that_is_never_ready_is_given_up() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn garbage_in_place_of_questions_is_an_error_and_no_second_call() {
     let garbage = [
         json!({ "resultType": "input_required" }),
@@ -77,7 +74,6 @@ async fn garbage_in_place_of_questions_is_an_error_and_no_second_call() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn questions_come_from_calls_prompts_and_resources_alone() {
     for (method, params, may_ask) in [
         ("prompts/get", json!({ "name": "review" }), true),

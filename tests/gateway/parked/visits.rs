@@ -7,7 +7,6 @@ use serde_json::json;
 use super::{LEGACY, able, asking, call, gateway, only, plain, retry, text, words};
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_visit_has_no_id_any_more() {
     let server = asking(vec![
         questions::visit("https://example.com/page").with("elicitationId", json!("e")),
@@ -43,7 +42,6 @@ fn look_first(request: &Request) -> Reply {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn an_error_that_wants_a_visit_is_a_question() {
     let is_first = AtomicBool::new(true);
     let server = Server::of(LEGACY).on("tools/call", move |request| {
@@ -73,7 +71,6 @@ async fn an_error_that_wants_a_visit_is_a_question() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_visit_that_is_declined_ends_the_call_in_words() {
     let server = Server::of(LEGACY).on("tools/call", look_first).start().await;
     let gateway = gateway(&server).await;
@@ -88,7 +85,6 @@ async fn a_visit_that_is_declined_ends_the_call_in_words() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_visit_that_a_client_cannot_make_is_refused_by_its_name() {
     let server = Server::of(LEGACY).on("tools/call", look_first).start().await;
     let gateway = gateway(&server).await;

@@ -9,7 +9,6 @@ fn log(level: &str, data: &str) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_level_that_is_set_once_is_said_with_every_request() {
     let server = Server::of(Mood::Modern)
         .able_to(json!({ "tools": {}, "logging": {} }))
@@ -36,7 +35,6 @@ async fn a_level_that_is_set_once_is_said_with_every_request() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_2026_07_28_client_is_told_what_it_asked_to_be_told() {
     let server = Server::of(Mood::Sessionful("2025-11-25"))
         .able_to(json!({ "tools": {}, "logging": {} }))
@@ -80,7 +78,6 @@ async fn a_2026_07_28_client_is_told_what_it_asked_to_be_told() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn progress_keeps_its_order_and_the_clients_own_token() {
     for (server, is_modern) in [(Mood::Modern, false), (Mood::Sessionful("2025-11-25"), true)] {
         let server = Server::of(server)
@@ -146,7 +143,6 @@ async fn endless(mood: Mood, speaks: bool) -> Server {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_cancellation_closes_what_a_2026_07_28_server_writes_to() {
     for speaks in [true, false] {
         let server = endless(Mood::Modern, speaks).await;
@@ -169,7 +165,6 @@ async fn a_cancellation_closes_what_a_2026_07_28_server_writes_to() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_connection_that_drops_cancels_nothing_of_an_earlier_client() {
     let server = endless(Mood::Modern, true).await;
     let gateway = gateway(&server).await;
@@ -185,7 +180,6 @@ async fn a_connection_that_drops_cancels_nothing_of_an_earlier_client() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_2026_07_28_client_that_leaves_cancels_at_an_earlier_server() {
     for mood in [Mood::Sessionful("2025-11-25"), Mood::Legacy("2025-06-18")] {
         for speaks in [true, false] {

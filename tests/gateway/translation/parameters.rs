@@ -23,7 +23,6 @@ async fn wants_headers() -> Server {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn arguments_that_a_server_wants_in_headers_are_put_there() {
     let server = wants_headers().await;
     let gateway = gateway(&server).await;
@@ -55,7 +54,6 @@ async fn arguments_that_a_server_wants_in_headers_are_put_there() {
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again() {
     let wanted = Arc::new(Mutex::new("Region"));
     let (listed, checked) = (wanted.clone(), wanted.clone());
@@ -93,7 +91,6 @@ async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again()
 
 /// What an earlier server has no eyes for is checked before it.
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn headers_that_contradict_their_message_stop_at_the_gateway() {
     let tool = json!({
         "name": "search",

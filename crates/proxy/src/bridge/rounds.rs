@@ -27,8 +27,11 @@ use crate::session::running::RunningCall;
 /// How often a server may ask within one call.
 const ROUNDS: u32 = 10;
 
-/// The pause before a call is made again that the server only wants to be made later; it doubles.
-const LATER: Duration = Duration::from_secs(1);
+/// How often it may only want to be called again later.
+const DELAYS: u32 = 5;
+
+/// The pause before it is; it doubles.
+const LATER: Duration = Duration::from_millis(250);
 
 /// The pause before a call is made again whose user may still be at the address it was sent to; it doubles …
 const VISITING: Duration = Duration::from_secs(2);
@@ -55,6 +58,7 @@ pub(crate) struct Rounds {
     /// How long a user may take.
     patience: Duration,
     round: u32,
+    delays: u32,
     /// What is to be told before anything else.
     ready: VecDeque<Message>,
     waiting: Option<Waiting>,
@@ -104,6 +108,7 @@ impl Rounds {
             _running: made.running,
             patience: made.patience,
             round: 0,
+            delays: 0,
             ready: VecDeque::new(),
             waiting: None,
             visited: HashMap::new(),
@@ -187,7 +192,11 @@ impl Rounds {
             pause: Duration::ZERO,
         };
         if asked.requests.is_empty() {
-            waiting.pause = LATER * 2_u32.saturating_pow(self.round.min(5) - 1);
+            if self.delays == DELAYS {
+                return Err(self.broken("it wants to be called again without end"));
+            }
+            waiting.pause = LATER * 2_u32.pow(self.delays);
+            self.delays += 1;
         }
         let mut visiting = 0;
         for request in &asked.requests {
