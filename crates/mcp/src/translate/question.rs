@@ -103,9 +103,11 @@ fn blocks<'w, 'a>(
     let mut all = Vec::new();
     let mut refused = None;
     let is_array = content.each_by("type", |block, kind| {
-        let kind = kind.and_then(Value::string).unwrap_or_default();
-        refused = refused.or_else(|| ways.clone().find_map(|way| (way.unsayable)(&kind)));
-        let json = replacement(&kind, block, ways.clone(), all.len() + 1);
+        let kind = kind.and_then(Value::string);
+        let json = kind.and_then(|kind| {
+            refused = refused.or_else(|| ways.clone().find_map(|way| (way.unsayable)(&kind)));
+            replacement(&kind, block, ways.clone(), all.len() + 1)
+        });
         all.push((block, json));
     });
     if let Some(reason) = refused {
