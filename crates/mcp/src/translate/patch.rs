@@ -76,3 +76,21 @@ impl Patch {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_places_within_one_another_the_outer_one_is_replaced() {
+        let mut patch = Patch::default();
+        patch.replace(Span::new(1, 2), "inner");
+        patch.cut(Span::new(1, 4));
+        patch.replace(Span::new(2, 3), "inner");
+        patch.replace(Span::new(1, 1), "before");
+        patch.replace(Span::new(4, 4), "behind");
+        patch.replace(Span::new(4, 4), ", too");
+
+        assert_eq!(patch.text("0123456"), "0beforebehind, too456");
+    }
+}

@@ -61,10 +61,9 @@ pub(super) fn translate<'w>(
     }
     let gone = |name: &str| ending.contains(&name) || name == "_meta" && meta_gone;
     params.change(gone, &added, &mut patch);
-    if patch.is_empty() {
-        return message.clone();
-    }
-    patch.message(message).read_again()
+    let edited = patch.message(message);
+    // What was put in has places of its own; what was taken out has none any more.
+    if says { edited.read_again() } else { edited }
 }
 
 /// The members of `_meta` that are ours to say.

@@ -6,7 +6,7 @@ use mcp::input::{
     InputRequest, InputRequired, MOST, Malformed, ResultType, Retry, input_required, result_type,
     url_elicitation, url_requests,
 };
-use mcp::{Id, Limits, Message, Method};
+use mcp::{Between, Id, Limits, Message, Method, Revision};
 use std::path::Path;
 
 fn result(json: &str) -> Message {
@@ -52,6 +52,20 @@ fn a_result_says_what_it_is() {
     }
     let error = message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"","resultType":"task"}}"#);
     assert_eq!(result_type(&error), ResultType::Complete);
+}
+
+#[test]
+fn what_is_put_in_behind_the_type_of_a_result_is_no_part_of_it() {
+    let between = Between {
+        client: Revision::V2026_07_28,
+        server: Revision::V2025_11_25,
+    };
+    let list = result(r#"{"tools":[],"resultType":"complete"}"#);
+
+    let list = between.answer(&Method::ToolsList, &list);
+
+    assert!(text(list.bytes()).ends_with(r#""resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#));
+    assert_eq!(result_type(&list), ResultType::Complete);
 }
 
 #[test]
