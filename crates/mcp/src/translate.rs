@@ -1,6 +1,15 @@
 //! A message of one revision, as a peer of another is to read it.
 //!
 //! Between a client and a server of the same revision nothing is read and nothing is changed: the very same bytes.
+//! Between others only what the tables of `step` name is removed, put in or rewritten, in one copy and without
+//! building a tree; every other byte stays: unknown members, the text of numbers, the order of members.
+//!
+//! It knows shapes and nothing else. Which messages cross at all, what is asked of whom and which answer belongs to
+//! which question is the business of others; so is every id.
+//!
+//! Garbage where a table needs structure passes as it is, for its reader to judge: a translation never fails, and
+//! never makes more of a message than a small multiple of it. The exceptions are a tool that the reader could not call
+//! (it is not listed), and what the other revision has no words for ([`Unaskable`]).
 
 mod step;
 
@@ -54,6 +63,10 @@ impl Between {
     }
 
     /// A client's request or notification as its server is to read it.
+    ///
+    /// A request to a server of 2026-07-28 says on itself what was [`Said`]; from one nothing of that is left. Members
+    /// that have a meaning in the server's revision but none in the client's are taken out: `task`, `inputResponses`,
+    /// `requestState`. Its id, its progress token and the context of its trace stay.
     pub fn request(self, message: &Message, said: &Said<'_>) -> Message {
         if self.is_same() {
             return message.clone();
@@ -62,6 +75,10 @@ impl Between {
     }
 
     /// The server's answer to a request of the method `asked`, as its client is to read it.
+    ///
+    /// An error may come out as a result, where that is what the client's revision would have said. Not for results
+    /// that are no end of the call (see [`crate::input::result_type`]), nor for `-32042` where it is to become a
+    /// question ([`crate::input::url_requests`]): they would come out as what they are not.
     pub fn answer(self, asked: &Method, message: &Message) -> Message {
         if self.is_same() {
             return message.clone();
@@ -106,7 +123,8 @@ impl Between {
         question::reply(self.toward_server(), method, result)
     }
 
-    /// The client's capabilities, the text of an object, as they may be declared to this server.
+    /// The client's capabilities, the text of an object, as they may be declared to this server. What is no object
+    /// declares nothing.
     pub fn client_capabilities(self, text: &[u8]) -> Vec<u8> {
         if self.is_same() {
             return text.to_vec();
@@ -115,7 +133,8 @@ impl Between {
         capability::translate(text, ends, std::iter::empty())
     }
 
-    /// The server's capabilities, the text of an object, as this client may be told of them.
+    /// The server's capabilities, the text of an object, as this client may be told of them. Extensions pass, except
+    /// for that of tasks, which no two eras have in common.
     pub fn server_capabilities(self, text: &[u8]) -> Vec<u8> {
         if self.is_same() {
             return text.to_vec();

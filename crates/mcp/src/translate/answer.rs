@@ -102,7 +102,8 @@ fn prompt<'w>(messages: Value<'_>, ways: impl Iterator<Item = &'w Way> + Clone, 
     });
 }
 
-fn list<'w>(tools: Value<'_>, ways: impl Iterator<Item = &'w Way> + Clone, patch: &mut Patch) {
+/// A list of tools, without those that its reader could not call.
+pub(super) fn list<'w>(tools: Value<'_>, ways: impl Iterator<Item = &'w Way> + Clone, patch: &mut Patch) {
     tools.elements(patch, |tool, patch| {
         let mut ways = ways.clone();
         ways.all(|way| way.tool.is_none_or(|judge| judge(tool, patch) == Listing::Shown))

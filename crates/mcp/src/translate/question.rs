@@ -1,5 +1,6 @@
 //! A server's question as its client is to read it, and the client's answer as the server is to.
 
+use super::answer;
 use super::content::replacement;
 use super::patch::Patch;
 use super::shape;
@@ -33,13 +34,20 @@ pub(super) fn ask<'w, 'a>(
         .clone()
         .flat_map(|way| ending(way.question, method))
         .collect();
-    let wanted: Vec<&str> = ending.iter().copied().chain(["_meta", "messages"]).collect();
+    let wanted: Vec<&str> = ending
+        .iter()
+        .copied()
+        .chain(["_meta", "messages", "tools"])
+        .collect();
     let Some(members) = value.and_then(|value| value.members(&wanted)) else {
         return Ok(Cow::Borrowed(params));
     };
     if *method == Method::SamplingCreateMessage {
         for messages in members.all("messages") {
             conversation(messages, ways.clone(), &mut patch)?;
+        }
+        for tools in members.all("tools") {
+            answer::list(tools, ways.clone(), &mut patch);
         }
     }
     let meta_gone = shape::meta(&members, ways, &mut patch);

@@ -4,14 +4,12 @@ use super::Said;
 use super::patch::Patch;
 use super::shape;
 use super::step::{Way, ending};
-use super::value::Value;
+use super::value::{Members, Value};
 use crate::era::Era;
 use crate::input::is_object;
-use crate::json::quote;
 use crate::message::{Kind, Message};
 use crate::meta;
 use crate::revision::Revision;
-use std::fmt::Write;
 
 pub(super) fn translate<'w>(
     ways: impl Iterator<Item = &'w Way> + Clone,
@@ -38,32 +36,39 @@ pub(super) fn translate<'w>(
     };
 
     let mut patch = Patch::default();
-    let mut added = Vec::new();
-    let mut meta_gone = false;
-    let statement = if says { statement(said) } else { String::new() };
-    let whole = format!("{{{statement}}}");
-    if !says {
-        meta_gone = shape::meta(&params, ways, &mut patch);
-    } else if let Some(value) = params.get("_meta") {
-        // What a legacy client says under these names was never a statement to its server; ours takes its place.
-        let own = |name: &str| STATED.contains(&name) || ways.clone().any(|way| way.meta.contains(&name));
-        match value.all_members() {
-            Some(members) => {
-                let left = members.change(own, &[], &mut patch);
-                let comma = if left { "," } else { "" };
-                let open = value.place();
-                patch.put_in_front(open, format!("{statement}{comma}"));
-            }
-            None => patch.replace(value.place(), whole.clone()),
-        }
-    } else {
-        added.push(("_meta", whole.as_str()));
-    }
+    let statement = says.then(|| statement(said));
+    let (meta_gone, whole) = match &statement {
+        Some(statement) => (false, state(&params, statement, ways, &mut patch)),
+        None => (shape::meta(&params, ways, &mut patch), None),
+    };
     let gone = |name: &str| ending.contains(&name) || name == "_meta" && meta_gone;
-    params.change(gone, &added, &mut patch);
+    let added = whole.as_deref().map(|meta| ("_meta", meta));
+    params.change(gone, added.as_slice(), &mut patch);
     let edited = patch.message(message);
     // What was put in has places of its own; what was taken out has none any more.
     if says { edited.read_again() } else { edited }
+}
+
+/// Puts the statement into `_meta`, before what else it says; or gives the `_meta` to add.
+fn state<'w>(
+    params: &Members<'_>,
+    statement: &str,
+    ways: impl Iterator<Item = &'w Way> + Clone,
+    patch: &mut Patch,
+) -> Option<String> {
+    let whole = format!("{{{statement}}}");
+    let Some(meta) = params.get("_meta") else {
+        return Some(whole);
+    };
+    let Some(members) = meta.all_members() else {
+        patch.replace(meta.place(), whole);
+        return None;
+    };
+    // What a legacy client says under these names was never a statement to its server; ours takes its place.
+    let own = |name: &str| STATED.contains(&name) || ways.clone().any(|way| way.meta.contains(&name));
+    let comma = if members.change(own, &[], patch) { "," } else { "" };
+    patch.put_in_front(meta.place(), format!("{statement}{comma}"));
+    None
 }
 
 /// The members of `_meta` that are ours to say.
@@ -77,19 +82,28 @@ const STATED: [&str; 5] = [
 
 /// What a request of 2026-07-28 says on itself: members, without the braces.
 fn statement(said: &Said<'_>) -> String {
-    let object = |text: &[u8]| is_object(text).then(|| String::from_utf8_lossy(text).into_owned());
-    let capabilities = object(said.capabilities).unwrap_or_else(|| "{}".to_owned());
-    let mut members = format!(
-        r#""{}":"{}","{}":{capabilities}"#,
+    let object = |text| std::str::from_utf8(text).ok().filter(|_| is_object(text));
+    let capabilities = object(said.capabilities).unwrap_or("{}");
+    let info = said.client_info.and_then(object);
+    // Enough for the names and the version.
+    let length = 256 + capabilities.len() + info.map_or(0, str::len);
+    let mut members = String::with_capacity(length);
+    let mut say = |name: &str, json: &[&str]| {
+        members += if members.is_empty() { "\"" } else { ",\"" };
+        members += name;
+        members += "\":";
+        members.extend(json.iter().copied());
+    };
+    say(
         meta::PROTOCOL_VERSION,
-        Revision::V2026_07_28,
-        meta::CLIENT_CAPABILITIES,
+        &["\"", Revision::V2026_07_28.as_str(), "\""],
     );
-    if let Some(info) = said.client_info.and_then(object) {
-        _ = write!(members, r#","{}":{info}"#, meta::CLIENT_INFO);
+    say(meta::CLIENT_CAPABILITIES, &[capabilities]);
+    if let Some(info) = info {
+        say(meta::CLIENT_INFO, &[info]);
     }
     if let Some(level) = said.log_level.filter(|level| meta::LOG_LEVELS.contains(level)) {
-        _ = write!(members, r#","{}":{}"#, meta::LOG_LEVEL, quote(level));
+        say(meta::LOG_LEVEL, &["\"", level, "\""]);
     }
     members
 }

@@ -6,7 +6,7 @@ use crate::json::quote;
 
 /// Sees to it that a tool's result says in text what it says in `structuredContent`, if that is no object. Whether it
 /// is none, and must be taken out.
-pub(super) fn as_text(result: &Members<'_>, patch: &mut Patch) -> bool {
+pub(in crate::translate) fn as_text(result: &Members<'_>, patch: &mut Patch) -> bool {
     let Some(structured) = result.get("structuredContent").filter(|value| !value.is_object()) else {
         return false;
     };

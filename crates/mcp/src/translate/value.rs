@@ -228,7 +228,8 @@ impl<'a> Members<'a> {
         self.get(name)?.string()
     }
 
-    /// Takes these members out and puts others in, behind those that stay. Whether anything stays or is put in.
+    /// Takes these members out and puts others in, behind those that stay, whose names are ours and need no escapes.
+    /// Whether anything stays or is put in.
     ///
     /// To be called once: a second call would not know what the first has left.
     pub(super) fn change(
@@ -246,7 +247,7 @@ impl<'a> Members<'a> {
         cut_all(gone, patch);
         for (name, json) in put {
             let comma = if left == 0 { "" } else { "," };
-            patch.replace(self.close, format!("{comma}{}:{json}", json::quote(name)));
+            patch.replace(self.close, format!("{comma}\"{name}\":{json}"));
             left += 1;
         }
         left > 0

@@ -43,7 +43,7 @@ pub(super) static STEP: Step = Step {
         tool: Some(tool::down),
         structured: Structured::Objects,
         error: error_down,
-        ask: name_url_question,
+        ask,
         ..Way::PASS
     },
     up: Way {
@@ -151,19 +151,24 @@ fn error_up(asked: &Method, code: i64, _: &Members<'_>) -> Recoded {
     }
 }
 
-/// 2025-11-25 asks for an id by which the end of the visit can be told.
-fn name_url_question(
-    method: &Method,
-    params: Value<'_>,
-    name: &str,
-    _: &mut Patch,
-) -> Result<Extra, Unaskable> {
-    let nameless = *method == Method::ElicitationCreate
-        && params.members(&["mode", "elicitationId"]).is_some_and(|params| {
-            params.string("mode").as_deref() == Some("url") && params.get("elicitationId").is_none()
-        });
-    Ok(match nameless {
+fn ask(method: &Method, params: Value<'_>, name: &str, patch: &mut Patch) -> Result<Extra, Unaskable> {
+    match method {
+        Method::ElicitationCreate => Ok(name_of_a_visit(params, name)),
+        Method::SamplingCreateMessage => {
+            tool::results_down(params, patch);
+            Ok(Extra::new())
+        }
+        _ => Ok(Extra::new()),
+    }
+}
+
+/// 2025-11-25 wants an id for a visit to a URL, by which its end can be told.
+fn name_of_a_visit(params: Value<'_>, name: &str) -> Extra {
+    let nameless = params.members(&["mode", "elicitationId"]).is_some_and(|params| {
+        params.string("mode").as_deref() == Some("url") && params.get("elicitationId").is_none()
+    });
+    match nameless {
         true => vec![("elicitationId", quote(name))],
         false => Extra::new(),
-    })
+    }
 }

@@ -1,8 +1,9 @@
-//! What a list of tools may say of their schemas, before and since 2026-07-28.
+//! What tools may say of their schemas, and their results be, before and since 2026-07-28.
 
 use super::super::Listing;
 use super::super::v2025_11_25::needs_no_task;
 use crate::translate::patch::Patch;
+use crate::translate::structured::as_text;
 use crate::translate::value::{Members, Value};
 
 const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
@@ -56,6 +57,34 @@ pub(super) fn up(tool: Value<'_>, patch: &mut Patch) -> Listing {
         }
         _ => Listing::Hidden,
     }
+}
+
+/// Before, what a tool of the client's model has found out is an object, also within a conversation.
+pub(super) fn results_down(params: Value<'_>, patch: &mut Patch) {
+    let messages = params
+        .members(&["messages"])
+        .and_then(|params| params.get("messages"));
+    messages.map(|messages| {
+        messages.each(|message| {
+            let content = message
+                .members(&["content"])
+                .and_then(|message| message.get("content"));
+            let Some(content) = content else { return };
+            content.each_by("type", |block, kind| {
+                if kind.and_then(Value::string).as_deref() == Some("tool_result") {
+                    result_down(block, patch);
+                }
+            });
+        })
+    });
+}
+
+fn result_down(block: Value<'_>, patch: &mut Patch) {
+    let Some(block) = block.members(&["structuredContent", "content"]) else {
+        return;
+    };
+    let unstructured = as_text(&block, patch);
+    block.change(|name| name == "structuredContent" && unstructured, &[], patch);
 }
 
 /// Whether a schema's `type` is `object`, if it has any.
