@@ -61,22 +61,19 @@ pub(super) fn up(tool: Value<'_>, patch: &mut Patch) -> Listing {
 
 /// Before, what a tool of the client's model has found out is an object, also within a conversation.
 pub(super) fn results_down(params: Value<'_>, patch: &mut Patch) {
-    let messages = params
-        .members(&["messages"])
-        .and_then(|params| params.get("messages"));
-    messages.map(|messages| {
+    let params = params.members(&["messages"]);
+    for messages in params.iter().flat_map(|params| params.all("messages")) {
         messages.each(|message| {
-            let content = message
-                .members(&["content"])
-                .and_then(|message| message.get("content"));
-            let Some(content) = content else { return };
-            content.each_by("type", |block, kind| {
-                if kind.and_then(Value::string).as_deref() == Some("tool_result") {
-                    result_down(block, patch);
-                }
-            });
-        })
-    });
+            let message = message.members(&["content"]);
+            for content in message.iter().flat_map(|message| message.all("content")) {
+                content.each_by("type", |block, kind| {
+                    if kind.and_then(Value::string).as_deref() == Some("tool_result") {
+                        result_down(block, patch);
+                    }
+                });
+            }
+        });
+    }
 }
 
 fn result_down(block: Value<'_>, patch: &mut Patch) {
