@@ -16,7 +16,8 @@ use crate::flight::Flight;
 use crate::sse::Sse;
 use crate::streamable_http::StreamableHttp;
 use crate::transport::{
-    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Reply, Session, Transport,
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Reply, Session,
+    Transport,
 };
 
 /// A server that has not answered `initialize` after this long is asked for HTTP+SSE besides.
@@ -237,6 +238,18 @@ impl Transport for ByUrl {
         match self.way(&headers).await? {
             Way::Sse => Err(Fault::SessionGone.of(&self.name)),
             Way::Modern | Way::Streamable => found.http.listen(session, headers).await,
+        }
+    }
+
+    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let found = &self.found;
+        match found.share(&Pooled::default(), headers).await?.1 {
+            Way::Sse => found
+                .sse
+                .overhear(headers)
+                .await
+                .map_err(|error| found.doubt(error)),
+            Way::Modern | Way::Streamable => found.http.overhear(headers).await,
         }
     }
 

@@ -9,21 +9,59 @@
 //!
 //! A follower who does not read holds up nobody: what waits for it is each change at most once.
 
+mod life;
+mod modern;
+mod legacy;
+mod steady;
+
+mod followers;
+mod tally;
+mod queue;
+mod change;
 mod interest;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use mcp::Message;
+use prometheus::IntGauge;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Fault};
 use crate::registry::Upstream;
 use crate::transport::Headers;
 
+use followers::{Followers, Settled};
 pub use interest::Interest;
+use life::Life;
+
+/// How long a follower waits for what the server confirms (D-46).
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Sets of credentials with which one upstream is followed at once.
+const FEEDS: usize = 1024;
+
+type Credentials = Vec<(HeaderName, HeaderValue)>;
+
+/// The feeds of one upstream, by the credentials they are heard with.
+#[derive(Default)]
+pub(crate) struct Feeds {
+    by_credentials: Mutex<HashMap<Credentials, Arc<Followers>>>,
+    removed: CancellationToken,
+    lives: TaskTracker,
+}
 
 /// One who follows the changes of an upstream. Dropping it ends that, and with the last one the feed.
 pub struct Following {
-    upstream: Arc<Upstream>,
+    followers: Arc<Followers>,
+    number: u64,
+    /// Told when there is something to read.
+    told: Arc<Notify>,
+    wanted: Arc<Interest>,
     honoured: Arc<Interest>,
 }
 
@@ -39,17 +77,101 @@ impl Upstream {
     /// anything is no error: then nothing is honoured.
     pub async fn follow(
         self: &Arc<Self>,
-        _interest: Interest,
-        _headers: Arc<Headers>,
+        interest: Interest,
+        headers: Arc<Headers>,
     ) -> Result<Following, Error> {
-        Ok(Following {
-            upstream: Arc::clone(self),
-            honoured: Arc::default(),
-        })
+        let mut following = self.join_feed(&headers)?;
+        following.change(interest).await?;
+        Ok(following)
+    }
+
+    fn join_feed(self: &Arc<Self>, headers: &Headers) -> Result<Following, Error> {
+        let feeds = &self.feeds;
+        if feeds.removed.is_cancelled() {
+            return Err(Fault::Removed.of(&self.name));
+        }
+        let credentials = match self.tells_credentials_apart() {
+            true => headers.injected.clone(),
+            false => Vec::new(),
+        };
+        let mut all = feeds.locked();
+        if let Some(followers) = all.get(&credentials)
+            && let Some((number, told)) = followers.join()?
+        {
+            return Ok(Following::of(followers, number, told));
+        }
+        if all.len() >= FEEDS {
+            let bound = format!("{FEEDS} sets of credentials with which its changes are followed");
+            return Err(Fault::Full(bound).of(&self.name));
+        }
+        let followers = Arc::new(Followers::new(Arc::clone(&self.name)));
+        let Some((number, told)) = followers.join()? else {
+            return Err(Fault::Removed.of(&self.name));
+        };
+        all.insert(credentials.clone(), Arc::clone(&followers));
+        let following = Following::of(&followers, number, told);
+        feeds.lives.spawn(Arc::clone(self).feed(credentials, followers));
+        Ok(following)
+    }
+
+    /// One feed, from its first follower to its last.
+    async fn feed(self: Arc<Self>, credentials: Credentials, followers: Arc<Followers>) {
+        let _counted = Counted::one(self.feeds_gauge());
+        let headers = Headers {
+            injected: credentials.clone(),
+            passed: Vec::new(),
+        };
+        let life = Life::new(Arc::clone(&self), headers.into_kept(), Arc::clone(&followers));
+        let ends = || {
+            let mut all = self.feeds.locked();
+            // Nobody joins while this is held.
+            let ends = followers.end_if_left();
+            if ends {
+                all.remove(&credentials);
+            }
+            ends
+        };
+        tokio::select! {
+            () = life.live(ends) => {}
+            () = self.feeds.removed.cancelled() => {
+                followers.end(&Fault::Removed);
+                self.feeds.locked().remove(&credentials);
+            }
+        }
+    }
+}
+
+impl Feeds {
+    /// Ends all of them; there are no others after that.
+    pub(crate) fn remove(&self) {
+        self.removed.cancel();
+    }
+
+    /// The same, and waits until they have ended.
+    pub(crate) async fn stop(&self) {
+        self.remove();
+        self.lives.close();
+        self.lives.wait().await;
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<Credentials, Arc<Followers>>> {
+        self.by_credentials
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Following {
+    fn of(followers: &Arc<Followers>, number: u64, told: Arc<Notify>) -> Self {
+        Self {
+            followers: Arc::clone(followers),
+            number,
+            told,
+            wanted: Arc::default(),
+            honoured: Arc::default(),
+        }
+    }
+
     /// What is told here: that part of what was wanted which the server had confirmed in time. It stays as
     /// it is until something else is wanted.
     pub fn honoured(&self) -> &Interest {
@@ -62,17 +184,67 @@ impl Following {
     /// # Errors
     /// [`Fault::Removed`] when the upstream was removed.
     pub async fn next(&mut self) -> Result<Message, Error> {
-        self.upstream.removed().await;
-        Err(Fault::Removed.of(&self.upstream.name))
+        loop {
+            if let Some(message) = self.followers.pop(self.number)? {
+                return Ok(message);
+            }
+            // Told since then, it does not wait.
+            self.told.notified().await;
+        }
     }
 
     /// Wants something else from now on. What was wanted before and still is goes on without a gap. Resolves
-    /// as [`Upstream::follow`] does, and what is honoured is decided anew; wanting the same again asks again
-    /// for what was not honoured.
+    /// as [`Upstream::follow`] does, and what is honoured is decided anew. Wanting the same again asks the
+    /// server again for resources that were not honoured.
+    ///
+    /// Given up, it goes on by itself; what is honoured is known when it is asked again.
     ///
     /// # Errors
     /// As [`Upstream::follow`]; then what was wanted before is still followed.
-    pub async fn change(&mut self, _interest: Interest) -> Result<(), Error> {
+    pub async fn change(&mut self, interest: Interest) -> Result<(), Error> {
+        let wanted = Arc::new(interest);
+        let settled = self.followers.want(self.number, &wanted)?;
+        let before = std::mem::replace(&mut self.wanted, Arc::clone(&wanted));
+        let outcome = self.settled(settled).await;
+        if outcome.is_err() {
+            self.followers.want_again(self.number, &before);
+            self.wanted = before;
+            return outcome;
+        }
+        self.honoured = self.followers.honoured(self.number);
         Ok(())
     }
+
+    async fn settled(&self, mut settled: Settled) -> Result<(), Error> {
+        match tokio::time::timeout(CONFIRMED_WITHIN, &mut settled).await {
+            Ok(Ok(outcome)) => outcome,
+            // Nothing that was said is passed over.
+            Ok(Err(_)) | Err(_) => settled.try_recv().unwrap_or(Ok(())),
+        }
+    }
 }
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.followers.leave(self.number);
+    }
+}
+
+/// One more of something, until it is dropped.
+struct Counted(IntGauge);
+
+impl Counted {
+    fn one(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -55,5 +55,6 @@ pub use metrics::Metrics;
 pub use registry::{Registry, Timeouts, Upstream};
 pub use summary::{Summary, summarize};
 pub use transport::{
-    Agreement, Conversation, Headers, Link, MessageStream, Messages, Pooled, Reply, Session, Transport,
+    Agreement, Conversation, Headers, Link, MessageStream, Messages, Overheard, Pooled, Reply, Session,
+    Transport,
 };

@@ -25,6 +25,10 @@ pub struct Metrics {
     pub event_streams: IntGaugeVec,
     /// Those of them that ended without the gateway's doing.
     pub event_streams_lost: IntCounterVec,
+    /// Sets of credentials with which the changes of an upstream are followed now.
+    pub feeds: IntGaugeVec,
+    /// Streams of its changes that ended without the gateway's doing.
+    pub feeds_lost: IntCounterVec,
     /// Whether the last exchange with the upstream went through: 1 or 0.
     pub up: IntGaugeVec,
     counters: Vec<IntCounterVec>,
@@ -87,6 +91,14 @@ impl Metrics {
             event_streams_lost: counter(
                 "causeway_upstream_event_streams_lost_total",
                 "Event streams of HTTP+SSE servers that ended by themselves.",
+            )?,
+            feeds: gauge(
+                "causeway_upstream_feeds",
+                "Sets of credentials with which the upstream's changes are followed now.",
+            )?,
+            feeds_lost: counter(
+                "causeway_upstream_feeds_lost_total",
+                "Streams of an upstream's changes that ended by themselves.",
             )?,
             up: gauge(
                 "causeway_upstream_up",

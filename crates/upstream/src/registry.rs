@@ -8,9 +8,10 @@ use mcp::{Era, Revision};
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Pass};
 use crate::error::{Error, Fault};
 use crate::exchange::Exchange;
+use crate::feed::Feeds;
 use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::introduction::Introductions;
 use crate::listening::Listening;
@@ -20,7 +21,8 @@ use crate::renewal::Renewals;
 use crate::slots::Slots;
 use crate::taken_back::TakenBack;
 use crate::transport::{
-    Agreement, Conversation, Headers, Link, MessageStream, Messages, Pooled, Reply, Session, Transport,
+    Agreement, Conversation, Headers, Link, MessageStream, Messages, Overheard, Pooled, Reply, Session,
+    Transport,
 };
 
 /// One upstream of the configuration.
@@ -40,6 +42,7 @@ pub struct Upstream {
     pub(crate) slots: Slots,
     pub(crate) introductions: Introductions,
     pub(crate) lists: Lists,
+    pub(crate) feeds: Feeds,
 }
 
 /// Calls that an upstream is given at once, unless its `max_concurrency` says otherwise.
@@ -82,6 +85,7 @@ impl Upstream {
             slots: Slots::new(MAX_CONCURRENCY),
             introductions: Introductions::default(),
             lists: Lists::default(),
+            feeds: Feeds::default(),
             name,
             timeouts,
             transport: transport.into(),
@@ -144,22 +148,24 @@ impl Upstream {
         session: &Session,
         headers: &Arc<Headers>,
     ) -> Result<Box<dyn MessageStream>, Error> {
-        let mut pass = self.breaker.admit()?;
-        let opened = self.transport.listen(session, Arc::clone(headers)).await;
-        // A stream that fails says nothing of calls, and a session that is gone may have been looked up here.
-        let tells = match opened.as_ref().map_err(|error| &error.fault) {
-            Err(Fault::Status { .. } | Fault::SessionGone | Fault::NotOffered) => false,
-            Ok(_) | Err(_) => true,
-        };
-        if tells {
-            pass.learned(&opened);
-        }
-        opened
+        let pass = self.breaker.admit()?;
+        judged(pass, self.transport.listen(session, Arc::clone(headers)).await)
+    }
+
+    /// Opens what it says outside of any call in the session of the gateway's own.
+    pub(crate) async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let pass = self.breaker.admit()?;
+        judged(pass, self.transport.overhear(headers).await)
+    }
+
+    pub(crate) fn tells_credentials_apart(&self) -> bool {
+        self.transport.tells_credentials_apart()
     }
 
     /// A reload removed it: whoever listens to it is told, running calls go on.
     pub fn remove(&self) {
         self.knowledge.stop();
+        self.feeds.remove();
         self.removed.cancel();
     }
 
@@ -183,9 +189,23 @@ impl Upstream {
         self.metrics.renewed.with_label_values(&[&self.name]).inc();
     }
 
-    /// Ends all its processes.
+    pub(crate) fn feeds_gauge(&self) -> IntGauge {
+        self.metrics.feeds.with_label_values(&[&self.name])
+    }
+
+    pub(crate) fn count_lost_feed(&self) {
+        self.metrics.feeds_lost.with_label_values(&[&self.name]).inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn feeds_lost(&self) -> u64 {
+        self.metrics.feeds_lost.with_label_values(&[&self.name]).get()
+    }
+
+    /// Ends all its processes, and what is heard of its changes.
     pub async fn stop(&self) {
         self.knowledge.stop();
+        self.feeds.stop().await;
         self.transport.stop().await;
     }
 
@@ -321,6 +341,19 @@ impl Upstream {
     pub(crate) fn note_silence(&self) {
         self.up.set(0);
     }
+}
+
+/// What came of opening a stream outside of calls, of which the breaker learns what it tells of calls.
+fn judged<T>(mut pass: Pass, opened: Result<T, Error>) -> Result<T, Error> {
+    // A stream that fails says nothing of calls, and a session that is gone may have been looked up here.
+    let tells = match opened.as_ref().map_err(|error| &error.fault) {
+        Err(Fault::Status { .. } | Fault::SessionGone | Fault::NotOffered) => false,
+        Ok(_) | Err(_) => true,
+    };
+    if tells {
+        pass.learned(&opened);
+    }
+    opened
 }
 
 /// All upstreams.

@@ -7,7 +7,7 @@ use mcp::{Id, Kind, Message, Method};
 
 use crate::metrics::Metrics;
 use crate::pending::{Attribution, Delivery, Pending};
-use crate::unclaimed::{Unclaimed, is_of_session};
+use crate::unclaimed::{Unclaimed, is_change, is_of_session};
 
 /// The readers of one wire: those of its calls, and those of what belongs to none.
 pub(crate) struct Routing {
@@ -65,6 +65,10 @@ impl Routing {
     }
 
     fn notification(&self, message: Message) -> Vec<Message> {
+        // On a shared wire it is read by the feed of the server's changes, if there is one.
+        if self.is_shared() && is_change(&message) && self.unclaimed.is_read() {
+            return self.leave(message);
+        }
         let of_a_call = self.is_shared() || message.subscription().is_some() || !is_of_session(&message);
         if !of_a_call {
             return self.leave(message);

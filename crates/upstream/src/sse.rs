@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 use crate::error::{Error, Fault};
 use crate::metrics::Metrics;
 use crate::transport::{
-    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Session, Transport,
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Session, Transport,
 };
 
 use carrier::Carrier;
@@ -126,6 +126,14 @@ impl Transport for Sse {
         }
         let connection = self.connections.of_session(session)?;
         Ok(Box::new(Heard::on(&connection)))
+    }
+
+    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let (connection, agreement) = self.connections.pooled(&Pooled::default(), headers).await?;
+        Ok(Overheard {
+            agreement,
+            stream: Box::new(Heard::on(&connection)),
+        })
     }
 
     async fn end(&self, session: &Session, _headers: &Headers) {

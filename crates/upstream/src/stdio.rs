@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::handshake;
 use crate::metrics::Metrics;
 use crate::transport::{
-    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Session, Transport,
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Session, Transport,
 };
 
 use children::Children;
@@ -137,6 +137,18 @@ impl Transport for Stdio {
     ) -> Result<Box<dyn MessageStream>, Error> {
         let wire = self.children.of_session(session)?;
         Ok(Box::new(Hearing::of(&wire)))
+    }
+
+    async fn overhear(&self, _headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let (wire, agreement) = self.children.greeted(&Pooled::default()).await?;
+        Ok(Overheard {
+            agreement,
+            stream: Box::new(Hearing::of(&wire)),
+        })
+    }
+
+    fn tells_credentials_apart(&self) -> bool {
+        false
     }
 
     async fn end(&self, session: &Session, _headers: &Headers) {

@@ -7,6 +7,7 @@
 mod answer;
 mod hearing;
 mod pooled;
+mod overhearing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
 use crate::transport::{
-    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Pooled, Reply, Session, Transport,
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Reply, Session,
+    Transport,
 };
 
 use hearing::Hearing;
@@ -151,6 +153,10 @@ impl Transport for StreamableHttp {
         Ok(Box::new(hearing))
     }
 
+    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        overhearing::open(&self.server, headers).await
+    }
+
     async fn end(&self, session: &Session, headers: &Headers) {
         self.server.end_session(session, &headers.injected).await;
     }
@@ -263,7 +269,7 @@ impl Post {
     }
 }
 
-fn is_gone(outcome: &Result<Reply, Error>) -> bool {
+fn is_gone<T>(outcome: &Result<T, Error>) -> bool {
     let fault = outcome.as_ref().err().map(|error| &error.fault);
     fault == Some(&Fault::SessionGone)
 }

@@ -134,6 +134,22 @@ pub trait Transport: Send + Sync {
     async fn listen(&self, session: &Session, headers: Arc<Headers>)
     -> Result<Box<dyn MessageStream>, Error>;
 
+    /// Opens what the server says outside of any call in the session of the gateway's own that declares no
+    /// capabilities. One reader at a time hears it.
+    ///
+    /// # Errors
+    /// As [`Transport::share`] and [`Transport::listen`].
+    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let agreement = self.share(&Pooled::default(), headers).await?;
+        let stream = self.listen(&agreement.session, Arc::clone(headers)).await?;
+        Ok(Overheard { agreement, stream })
+    }
+
+    /// Whether injected headers reach the server, so that what it says may depend on them.
+    fn tells_credentials_apart(&self) -> bool {
+        true
+    }
+
     /// Ends a session that a client began. A session that is unknown has ended already.
     async fn end(&self, session: &Session, headers: &Headers);
 
@@ -148,6 +164,14 @@ pub trait Transport: Send + Sync {
     fn may_change(&self) -> bool {
         false
     }
+}
+
+/// What a server says outside of calls in a session of the gateway's own.
+pub struct Overheard {
+    /// The session.
+    pub agreement: Agreement,
+    /// What it says.
+    pub stream: Box<dyn MessageStream>,
 }
 
 /// Carries the messages of one exchange.

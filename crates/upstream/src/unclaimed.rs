@@ -161,17 +161,23 @@ pub(crate) fn is_of_session(message: &Message) -> bool {
     )
 }
 
-/// Whether a reader learns no more from the second than from the first.
-fn says_the_same(queued: &Message, message: &Message) -> bool {
-    match message.method() {
+/// Whether this tells that something has changed, outside of any subscription of 2026-07-28.
+pub(crate) fn is_change(message: &Message) -> bool {
+    let tells = matches!(
+        message.method(),
         Some(
             Method::NotificationsToolsListChanged
-            | Method::NotificationsPromptsListChanged
-            | Method::NotificationsResourcesListChanged
-            | Method::NotificationsResourcesUpdated,
-        ) => queued.method() == message.method() && queued.params() == message.params(),
-        _ => false,
-    }
+                | Method::NotificationsPromptsListChanged
+                | Method::NotificationsResourcesListChanged
+                | Method::NotificationsResourcesUpdated
+        )
+    );
+    tells && message.subscription().is_none()
+}
+
+/// Whether a reader learns no more from the second than from the first.
+fn says_the_same(queued: &Message, message: &Message) -> bool {
+    is_change(message) && queued.method() == message.method() && queued.params() == message.params()
 }
 
 #[cfg(test)]

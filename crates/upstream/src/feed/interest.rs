@@ -99,7 +99,16 @@ impl Interest {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "what is told is not heard yet"))]
+    /// What is in this and not in the other.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        Self {
+            tools: self.tools && !other.tools,
+            prompts: self.prompts && !other.prompts,
+            resources: self.resources && !other.resources,
+            uris: self.uris.difference(&other.uris).cloned().collect(),
+        }
+    }
+
     /// Whether a change of the resource at this URI is wanted: of itself, or of one that it lies below.
     pub(super) fn names(&self, uri: &str) -> bool {
         !self.uris.is_empty() && (self.uris.contains(uri) || self.ancestor(uri).is_some())

@@ -60,6 +60,8 @@ struct Table {
 struct Place {
     key: Key,
     agreement: OnceCell<Agreement>,
+    /// Cancelled when the server was found to have lost it.
+    lost: CancellationToken,
     use_of: Mutex<Use>,
 }
 
@@ -81,6 +83,7 @@ impl PooledSessions {
     /// The server forgot this one: the next caller begins another. One that somebody else has begun since
     /// stays.
     pub(super) fn forget(&self, gone: &Lease) {
+        gone.place.lost.cancel();
         let mut table = self.locked();
         let known = table.by_key.get(&gone.place.key);
         if known.is_some_and(|known| Arc::ptr_eq(known, &gone.place)) {
@@ -91,7 +94,13 @@ impl PooledSessions {
     /// Whatever sessions there are with these credentials, their next callers begin others.
     pub(super) fn forget_any(&self, credentials: &Credentials) {
         let mut table = self.locked();
-        table.by_key.retain(|key, _| key.credentials != *credentials);
+        table.by_key.retain(|key, place| {
+            let stays = key.credentials != *credentials;
+            if !stays {
+                place.lost.cancel();
+            }
+            stays
+        });
     }
 
     /// An id that no other request in a session of ours has.
@@ -143,6 +152,7 @@ impl Server {
         let place = Arc::new(Place {
             key: key.clone(),
             agreement: OnceCell::new(),
+            lost: CancellationToken::new(),
             use_of: Mutex::new(Use {
                 running: 0,
                 last: Instant::now(),
@@ -277,6 +287,11 @@ impl Lease {
 
     pub(super) fn session(&self) -> Option<&Session> {
         self.agreement().map(|agreement| &agreement.session)
+    }
+
+    /// Waits until the server was found to have lost the session.
+    pub(super) async fn lost(&self) {
+        self.place.lost.cancelled().await;
     }
 
     pub(super) fn pooled(&self) -> &Pooled {
