@@ -182,23 +182,21 @@ impl Pending {
         } else {
             None
         }
-        .or_else(|| message.subscription().as_ref().and_then(wire_id));
+        .or_else(|| message.subscription().as_ref().and_then(wire_id))
+        .or_else(|| table.ended_subscription(&message));
         let found = match named {
             Some(id) => table.requests.get(&id),
             None if progress => None,
-            None => match attribution {
-                Attribution::OnlyIfAlone | Attribution::Unasked if table.requests.len() > 1 => None,
-                Attribution::OnlyIfAlone | Attribution::Unasked | Attribution::Oldest => {
-                    table.requests.values().next()
-                }
-            },
+            None => table.unnamed(attribution),
         };
         let Some(waiting) = found else {
             return Delivery::Unclaimed;
         };
         let restored = match (waiting.asked.progress_token(), waiting.asked.id()) {
             (Some(token), _) if progress => message.with_progress_token(token),
-            (_, Some(asked)) if named.is_some() => message.with_subscription(asked),
+            (_, Some(asked)) if named.is_some() => {
+                message.with_subscription(asked).with_cancelled_request(asked)
+            }
             _ => message,
         };
         waiting.offer(restored)
@@ -220,7 +218,38 @@ impl Pending {
     }
 }
 
+impl Table {
+    /// The request that a message belongs to which names none. A subscription never is: what belongs to one
+    /// says so.
+    fn unnamed(&self, attribution: Attribution) -> Option<&Waiting> {
+        let mut candidates = self
+            .requests
+            .values()
+            .filter(|waiting| !waiting.is_subscription());
+        let oldest = candidates.next();
+        match attribution {
+            Attribution::OnlyIfAlone | Attribution::Unasked if candidates.next().is_some() => None,
+            Attribution::OnlyIfAlone | Attribution::Unasked | Attribution::Oldest => oldest,
+        }
+    }
+
+    /// The subscription that the server ends with this `notifications/cancelled`. It may end nothing else of
+    /// ours, and means a question of its own where it names any other.
+    fn ended_subscription(&self, message: &Message) -> Option<u64> {
+        if message.method() != Some(&Method::NotificationsCancelled) {
+            return None;
+        }
+        let id = message.cancelled_request().as_ref().and_then(wire_id)?;
+        let ended = self.requests.get(&id)?;
+        ended.is_subscription().then_some(id)
+    }
+}
+
 impl Waiting {
+    fn is_subscription(&self) -> bool {
+        self.asked.method() == Some(&Method::SubscriptionsListen)
+    }
+
     /// Queues a message unless its reader has enough to read already: a slow reader loses
     /// notifications and questions, never its answer, and never holds up the others on the wire.
     fn offer(&self, message: Message) -> Delivery {

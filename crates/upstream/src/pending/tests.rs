@@ -82,6 +82,32 @@ async fn a_subscription_is_told_by_the_client_s_own_id() {
 }
 
 #[tokio::test]
+async fn a_subscription_gets_only_what_names_it_and_its_end() {
+    let pending = Pending::default();
+    let listen = message(r#"{"jsonrpc":"2.0","id":"mine","method":"subscriptions/listen"}"#);
+    let (mut subscription, _) = pending.register(&listen).unwrap();
+    assert_eq!(pending.deliver(log(), Attribution::Oldest), Delivery::Unclaimed);
+
+    let (mut call, _) = pending.register(&call("1")).unwrap();
+    let deliver = |message| pending.deliver(message, Attribution::OnlyIfAlone);
+    assert_eq!(deliver(log()), Delivery::Delivered, "to the only call");
+    let cancelled = |id: u64| {
+        let method = "notifications/cancelled";
+        message(&format!(
+            r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"requestId":{id}}}}}"#
+        ))
+    };
+    assert_eq!(deliver(cancelled(1)), Delivery::Delivered);
+
+    let ended = subscription.next().await.unwrap();
+    assert_eq!(ended.cancelled_request(), listen.id().cloned());
+    assert_eq!(
+        call.next().await.unwrap().method(),
+        Some(&Method::NotificationsMessage)
+    );
+}
+
+#[tokio::test]
 async fn what_names_no_request_goes_to_the_oldest_on_a_wire_of_one_client() {
     let pending = Pending::default();
     let (mut oldest, _) = pending.register(&call("1")).unwrap();
