@@ -198,6 +198,11 @@ impl Upstream {
     }
 
     #[cfg(test)]
+    pub(crate) fn children(&self) -> i64 {
+        self.metrics.children.with_label_values(&[&self.name]).get()
+    }
+
+    #[cfg(test)]
     pub(crate) fn feeds_lost(&self) -> u64 {
         self.metrics.feeds_lost.with_label_values(&[&self.name]).get()
     }

@@ -4,6 +4,9 @@ mod legacy;
 mod modern;
 mod teller;
 
+mod site;
+mod wires;
+
 use super::*;
 use teller::{Teller, interest, said};
 
