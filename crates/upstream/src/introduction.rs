@@ -150,10 +150,6 @@ impl Upstream {
     }
 
     async fn greeted(&self, headers: &Headers) -> Result<Arc<Introduction>, Error> {
-        let eras = self.learn(headers).await?;
-        if !eras.may_speak(Era::Legacy) {
-            return Err(self.does_not_speak(Era::Legacy));
-        }
         let mut pass = self.breaker.admit()?;
         let greeted = self.share(&Pooled::default(), headers).await;
         pass.learned(&greeted);

@@ -225,9 +225,30 @@ impl Upstream {
         self.knowledge.learn(&self.transport, headers).await
     }
 
-    /// Finds or begins a session of the gateway's own.
+    /// Finds or begins a session of the gateway's own. An upstream whose eras are unknown, or turn out to
+    /// be others, is asked first.
+    ///
+    /// # Errors
+    /// When it cannot be reached or does not speak a legacy revision.
     pub(crate) async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error> {
-        self.transport.share(pooled, headers).await
+        let eras = self.learn(headers).await?;
+        if !eras.may_speak(Era::Legacy) {
+            return Err(self.does_not_speak(Era::Legacy));
+        }
+        let shared = self.transport.share(pooled, headers).await;
+        match shared.as_ref().map_err(|error| &error.fault) {
+            Err(Fault::Misjudged(_)) => {
+                // Nothing was sent in it yet.
+                self.forget_eras();
+                self.learn(headers).await?;
+                self.transport.share(pooled, headers).await
+            }
+            Err(Fault::NotSpoken { wanted: Era::Legacy }) => {
+                self.legacy_refused(eras.legacy);
+                shared
+            }
+            Ok(_) | Err(_) => shared,
+        }
     }
 
     /// Opens what carries the messages of a conversation, as the upstream knows it.
