@@ -34,7 +34,8 @@ async fn open(http: &StreamableHttp, pooled: &Pooled) -> Box<dyn Link> {
 
 /// What both come to, the server's side last.
 async fn both<T>(client: impl Future<Output = T>, server: impl Future) -> T {
-    join(client, server).await.0
+    let both = tokio::time::timeout(Duration::from_secs(10), join(client, server));
+    both.await.expect("this happens soon").0
 }
 
 /// A call in this session that goes through.

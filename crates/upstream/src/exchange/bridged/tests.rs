@@ -1,6 +1,7 @@
 //! What a 2026-07-28 server over HTTP sees of a request that the gateway made.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join;
@@ -57,7 +58,9 @@ async fn send(upstream: &Arc<Upstream>, message: &Message) -> Result<Reply, Erro
 }
 
 async fn both(client: impl Future<Output = Result<Reply, Error>>, server: impl Future) -> Message {
-    let (reply, _) = join(client, server).await;
+    let (reply, _) = tokio::time::timeout(Duration::from_secs(10), join(client, server))
+        .await
+        .expect("this happens soon");
     reply.unwrap().messages.answer().await.unwrap().unwrap()
 }
 
@@ -201,7 +204,7 @@ async fn whoever_drops_the_stream_of_an_answer_closes_it() {
 
     drop::<Box<dyn MessageStream>>(stream);
 
-    let closed = tokio::time::timeout(std::time::Duration::from_secs(10), asked.closed());
+    let closed = tokio::time::timeout(Duration::from_secs(10), asked.closed());
     closed.await.expect("it is closed");
     assert!(peer.is_quiet(), "and nothing else is said");
 }
