@@ -1,5 +1,7 @@
 //! The official conformance suite: what a server passes directly it passes through the gateway, and what the gateway
 //! sends upstream passes as a client's.
+mod across;
+
 use harness::{Check, Gateway, MODERN, Peer, Verdict, Verdicts};
 
 /// Checks that are asked of the server directly and not through the gateway, with the reason. Any other is a failure.
@@ -84,6 +86,17 @@ async fn server(revision: &str) {
     let through = Verdicts::of_server(&gateway.url("/mcp/peer"), revision).await;
 
     compare(revision, &direct, &through);
+    across::keep(
+        revision,
+        if revision == MODERN {
+            MODERN
+        } else {
+            "an earlier revision"
+        },
+        &direct,
+        &through,
+        &[],
+    );
     // The suite asks only what a server says it can do: a server that is no longer understood would pass too.
     assert_eq!(direct.scenarios(), through.scenarios());
     for (check, verdict, words) in direct.iter() {

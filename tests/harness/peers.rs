@@ -219,7 +219,22 @@ impl Peer {
 
     /// What the conformance suite asks of a server, on Python `mcp` 2.3.
     pub async fn conformance() -> Self {
-        let words = words(&[&Python::Two.interpreter(), &script("conformance_server.py")]);
+        Self::conformance_of(&[]).await
+    }
+
+    /// The same, knowing 2026-07-28 and no other revision.
+    pub async fn conformance_modern() -> Self {
+        Self::conformance_of(&["--modern-only"]).await
+    }
+
+    /// The same, knowing every revision but 2026-07-28.
+    pub async fn conformance_legacy() -> Self {
+        Self::conformance_of(&["--legacy-only"]).await
+    }
+
+    async fn conformance_of(more: &[&str]) -> Self {
+        let mut words = words(&[&Python::Two.interpreter(), &script("conformance_server.py")]);
+        words.extend(self::words(more));
         Self::start("conformance_server.py", words).await
     }
 

@@ -1,26 +1,32 @@
 """What the conformance suite asks of a server, made with the official Python SDK 2.3, for both eras.
 
     python conformance_server.py     over Streamable HTTP; prints one JSON line with its url once it listens
+    ... --modern-only                knows 2026-07-28 and no other revision
+    ... --legacy-only                knows every revision but that
 
 The names, texts and shapes are the suite's (`conformance list`, and the description of each scenario). It is the
 measure that the gateway is held against: what passes here has to pass through the gateway.
 """
 
 import asyncio
+import functools
 import json
 import socket
+import sys
 import warnings
 
 import mcp_types as types
 import uvicorn
 from mcp import MCPError
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPDeprecationWarning
 
+from conformance_asking import Missing
 from conformance_tools import PNG, bus, prompts, tools
+from one_era import forget_2026_07_28, forget_earlier_revisions
 
 # What is deprecated since 2026-07-28 is what the suite asks of the revisions before it.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
@@ -33,17 +39,23 @@ async def list_tools(_ctx, _params):
 async def call_tool(ctx, params):
     if params.name not in tools:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-    return await tools[params.name][1](ctx, params)
+    try:
+        return await tools[params.name][1](ctx, params)
+    except Missing as missing:
+        return missing.result
 
 
 async def list_prompts(_ctx, _params):
     return types.ListPromptsResult(prompts=[listed for listed, _ in prompts.values()])
 
 
-async def get_prompt(_ctx, params):
+async def get_prompt(ctx, params):
     if params.name not in prompts:
         raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
-    return await prompts[params.name][1](params)
+    try:
+        return await prompts[params.name][1](ctx, params)
+    except Missing as missing:
+        return missing.result
 
 
 STATIC = [
@@ -135,6 +147,14 @@ server = Server(
     on_subscriptions_listen=ListenHandler(bus),
 )
 server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=server.name))
+
+if "--modern-only" in sys.argv:
+    forget_earlier_revisions()
+if "--legacy-only" in sys.argv:
+    forget_2026_07_28()
+    # Only a listener of 2026-07-28 is told of what this server can tell without its saying so.
+    changing = NotificationOptions(tools_changed=True, prompts_changed=True)
+    server.create_initialization_options = functools.partial(server.create_initialization_options, changing)
 
 
 async def main():

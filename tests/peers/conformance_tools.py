@@ -11,6 +11,8 @@ from mcp import MCPError
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.subscriptions import PromptsListChanged, ToolsListChanged
 
+from conformance_asking import answers, is_modern, missing
+
 NOTHING = {"type": "object", "properties": {}}
 bus = InMemorySubscriptionBus()
 tools = {}
@@ -182,33 +184,52 @@ async def reconnection(ctx, _params):
 
 
 @tool("test_trigger_tool_change", "Says that the list of tools has changed.")
-async def trigger_tool_change(_ctx, _params):
-    await bus.publish(ToolsListChanged())
+async def trigger_tool_change(ctx, _params):
+    if is_modern(ctx):
+        await bus.publish(ToolsListChanged())
+    else:
+        await ctx.session.send_tool_list_changed()
     return said("Said so.")
 
 
 @tool("test_trigger_prompt_change", "Says that the list of prompts has changed.")
-async def trigger_prompt_change(_ctx, _params):
-    await bus.publish(PromptsListChanged())
+async def trigger_prompt_change(ctx, _params):
+    if is_modern(ctx):
+        await bus.publish(PromptsListChanged())
+    else:
+        await ctx.session.send_prompt_list_changed()
     return said("Said so.")
 
 
-# Tools that ask, in the way of the earlier revisions.
+# Tools that ask, each named for the era of its scenario and able to ask in both.
 
 
 def form(properties, required=()):
     return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
 
 
-async def elicit(ctx, message, schema, prefix):
-    answer = await ctx.session.elicit_form(message, schema, related_request_id=ctx.request_id)
+def ask_user(message, schema):
+    params = types.ElicitRequestFormParams(message=message, requested_schema=schema)
+    return types.ElicitRequest(params=params)
+
+
+def ask_form(message, **properties):
+    return ask_user(message, form({name: {"type": kind} for name, kind in properties.items()}, properties))
+
+
+def ask_model(words, max_tokens):
+    message = types.SamplingMessage(role="user", content=text(words))
+    return types.CreateMessageRequest(params=types.CreateMessageRequestParams(messages=[message], max_tokens=max_tokens))
+
+
+async def elicit(ctx, params, message, schema, prefix):
+    (answer,) = await answers(ctx, params, user=ask_user(message, schema))
     return said(f"{prefix}: action={answer.action}, content={json.dumps(answer.content)}")
 
 
 @tool("test_sampling", "Asks the client's model.", form({"prompt": {"type": "string"}}, ["prompt"]))
 async def sampling(ctx, params):
-    message = types.SamplingMessage(role="user", content=text(params.arguments["prompt"]))
-    answer = await ctx.session.create_message([message], max_tokens=100, related_request_id=ctx.request_id)
+    (answer,) = await answers(ctx, params, model=ask_model(params.arguments["prompt"], 100))
     return said(f"LLM response: {answer.content.text}")
 
 
@@ -219,11 +240,11 @@ async def elicitation(ctx, params):
         "email": {"type": "string", "description": "User's email address"},
     }
     schema = form(described, ["username", "email"])
-    return await elicit(ctx, params.arguments["message"], schema, "User response")
+    return await elicit(ctx, params, params.arguments["message"], schema, "User response")
 
 
 @tool("test_elicitation_sep1034_defaults", "Asks with a default for every field.")
-async def elicitation_defaults(ctx, _params):
+async def elicitation_defaults(ctx, params):
     schema = form(
         {
             "name": {"type": "string", "default": "John Doe"},
@@ -233,11 +254,11 @@ async def elicitation_defaults(ctx, _params):
             "verified": {"type": "boolean", "default": True},
         }
     )
-    return await elicit(ctx, "Is all of this so?", schema, "Elicitation completed")
+    return await elicit(ctx, params, "Is all of this so?", schema, "Elicitation completed")
 
 
 @tool("test_elicitation_sep1330_enums", "Asks with every kind of choice.")
-async def elicitation_enums(ctx, _params):
+async def elicitation_enums(ctx, params):
     options = ["option1", "option2", "option3"]
     titled = [{"const": f"value{n}", "title": f"{nth} Option"} for n, nth in ((1, "First"), (2, "Second"), (3, "Third"))]
     schema = form(
@@ -253,98 +274,72 @@ async def elicitation_enums(ctx, _params):
             "titledMulti": {"type": "array", "items": {"anyOf": titled}},
         }
     )
-    return await elicit(ctx, "Which of these?", schema, "Elicitation completed")
-
-
-# Tools that ask, in the way of 2026-07-28: by a result that says what is missing.
-
-
-def ask_form(message, **properties):
-    schema = form({name: {"type": kind} for name, kind in properties.items()}, properties)
-    params = types.ElicitRequestFormParams(message=message, requested_schema=schema)
-    return types.ElicitRequest(params=params)
-
-
-def ask_model(words, max_tokens):
-    message = types.SamplingMessage(role="user", content=text(words))
-    return types.CreateMessageRequest(params=types.CreateMessageRequestParams(messages=[message], max_tokens=max_tokens))
-
-
-def missing(state=None, **requests):
-    return types.InputRequiredResult(input_requests=requests, request_state=state)
-
-
-def answers(params, *keys):
-    """The answers to these questions, or nothing while one is missing."""
-    given = params.input_responses or {}
-    return [given[key] for key in keys] if all(key in given for key in keys) else None
+    return await elicit(ctx, params, "Which of these?", schema, "Elicitation completed")
 
 
 @tool("test_input_required_result_elicitation", "Needs a name.")
-async def needs_elicitation(_ctx, params):
-    if found := answers(params, "user_name"):
-        return said(f"Hello, {found[0].content['name']}!")
-    return missing(user_name=ask_form("What is your name?", name="string"))
+async def needs_elicitation(ctx, params):
+    (answer,) = await answers(ctx, params, user_name=ask_form("What is your name?", name="string"))
+    return said(f"Hello, {answer.content['name']}!")
 
 
 @tool("test_input_required_result_sampling", "Needs a completion.")
-async def needs_sampling(_ctx, params):
-    if found := answers(params, "capital_question"):
-        return said(found[0].content.text)
-    return missing(capital_question=ask_model("What is the capital of France?", 100))
+async def needs_sampling(ctx, params):
+    (answer,) = await answers(ctx, params, capital_question=ask_model("What is the capital of France?", 100))
+    return said(answer.content.text)
 
 
 @tool("test_input_required_result_list_roots", "Needs the roots.")
-async def needs_roots(_ctx, params):
-    if found := answers(params, "client_roots"):
-        return said(", ".join(str(root.uri) for root in found[0].roots))
-    return missing(client_roots=types.ListRootsRequest())
+async def needs_roots(ctx, params):
+    (answer,) = await answers(ctx, params, client_roots=types.ListRootsRequest())
+    return said(", ".join(str(root.uri) for root in answer.roots))
 
 
 @tool("test_input_required_result_request_state", "Needs a yes, and its own state back.")
-async def needs_state(_ctx, params):
-    if answers(params, "confirm") and params.request_state == "asked":
-        return said("state-ok")
-    return missing("asked", confirm=ask_form("Please confirm", ok="boolean"))
+async def needs_state(ctx, params):
+    await answers(ctx, params, "asked", confirm=ask_form("Please confirm", ok="boolean"))
+    return said("state-ok")
 
 
 @tool("test_input_required_result_tampered_state", "Needs its own state back as it was.")
-async def needs_untampered_state(_ctx, params):
-    if answers(params, "confirm") and params.request_state == "asked":
-        return said("state-ok")
-    return missing("asked", confirm=ask_form("Please confirm", ok="boolean"))
+async def needs_untampered_state(ctx, params):
+    await answers(ctx, params, "asked", confirm=ask_form("Please confirm", ok="boolean"))
+    return said("state-ok")
 
 
 @tool("test_input_required_result_multiple_inputs", "Needs three answers at once.")
-async def needs_three(_ctx, params):
-    if answers(params, "user_name", "greeting", "client_roots") and params.request_state == "asked":
-        return said("All three are here.")
-    return missing(
+async def needs_three(ctx, params):
+    await answers(
+        ctx,
+        params,
         "asked",
         user_name=ask_form("What is your name?", name="string"),
         greeting=ask_model("Generate a greeting", 50),
         client_roots=types.ListRootsRequest(),
     )
+    return said("All three are here.")
 
 
 @tool("test_input_required_result_multi_round", "Needs two answers, one after the other.")
-async def needs_two_rounds(_ctx, params):
-    if answers(params, "step2") and params.request_state == "second":
-        return said("Both rounds are done.")
-    if answers(params, "step1") and params.request_state == "first":
-        return missing("second", step2=ask_form("Step 2: What is your favorite color?", color="string"))
-    return missing("first", step1=ask_form("Step 1: What is your name?", name="string"))
+async def needs_two_rounds(ctx, params):
+    if not (is_modern(ctx) and params.request_state == "second"):
+        await answers(ctx, params, "first", step1=ask_form("Step 1: What is your name?", name="string"))
+    await answers(ctx, params, "second", step2=ask_form("Step 2: What is your favorite color?", color="string"))
+    return said("Both rounds are done.")
 
 
 @tool("test_input_required_result_capabilities", "Asks only what this client can answer.")
-async def asks_what_is_declared(ctx, _params):
+async def asks_what_is_declared(ctx, params):
     declared = ctx.session.client_capabilities
     requests = {}
     if declared and declared.sampling is not None:
         requests["completion"] = ask_model("Say something", 50)
     if declared and declared.elicitation is not None:
         requests["user_name"] = ask_form("What is your name?", name="string")
-    return missing(**requests)
+    if is_modern(ctx):
+        return missing(**requests)
+    await answers(ctx, params, **requests)
+    return said("Asked what could be answered.")
 
 
 @tool("test_streaming_elicitation", "Reports progress, then needs a name.")
@@ -370,30 +365,30 @@ def user(content):
 
 
 @prompt("test_simple_prompt", "Has no arguments.")
-async def simple_prompt(_params):
+async def simple_prompt(_ctx, _params):
     return types.GetPromptResult(messages=[user("This is a simple prompt for testing.")])
 
 
 @prompt("test_prompt_with_arguments", "Has two arguments.", ("arg1", "arg2"))
-async def prompt_with_arguments(params):
+async def prompt_with_arguments(_ctx, params):
     given = params.arguments or {}
     words = f"Prompt with arguments: arg1='{given.get('arg1')}', arg2='{given.get('arg2')}'"
     return types.GetPromptResult(messages=[user(words)])
 
 
 @prompt("test_prompt_with_embedded_resource", "Has a resource in it.", ("resourceUri",))
-async def prompt_with_resource(params):
+async def prompt_with_resource(_ctx, params):
     inner = embedded(params.arguments["resourceUri"], "text/plain", "Embedded resource content for testing.")
     return types.GetPromptResult(messages=[user(inner), user("Please process the embedded resource above.")])
 
 
 @prompt("test_prompt_with_image", "Has an image in it.")
-async def prompt_with_image(_params):
+async def prompt_with_image(_ctx, _params):
     return types.GetPromptResult(messages=[user(PNG), user("Please analyze the image above.")])
 
 
 @prompt("test_input_required_result_prompt", "Needs a context.")
-async def prompt_that_needs(params):
-    if found := answers(params, "user_context"):
-        return types.GetPromptResult(messages=[user(f"In the context of {found[0].content['context']}.")])
-    return missing(user_context=ask_form("What context should the prompt use?", context="string"))
+async def prompt_that_needs(ctx, params):
+    question = ask_form("What context should the prompt use?", context="string")
+    (answer,) = await answers(ctx, params, user_context=question)
+    return types.GetPromptResult(messages=[user(f"In the context of {answer.content['context']}.")])

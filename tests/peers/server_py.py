@@ -11,11 +11,11 @@ import asyncio
 from typing import Annotated
 
 import mcp_types as types
-from mcp.server import runner, streamable_http_manager
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.resolve import Elicit, ListRoots, Resolve, Sample
 from pydantic import BaseModel
 
+from one_era import forget_earlier_revisions
 from world import listen, world
 
 GREETING = "test://greeting"
@@ -168,22 +168,6 @@ async def subscribe(_ctx, _params):
 
 
 server._lowlevel_server.add_request_handler("resources/subscribe", types.SubscribeRequestParams, subscribe)
-
-
-def forget_earlier_revisions():
-    """The SDK has no word for it: what it would serve in the earlier way goes where it serves 2026-07-28."""
-
-    async def modern_over_http(self, scope, receive, send):
-        settings, json, state = self.security_settings, self.json_response, self._lifespan_state
-        await streamable_http_manager.handle_modern_request(self.app, settings, json, state, scope, receive, send)
-
-    async def modern_over_stdio(server, read, write, *, lifespan_state, raise_exceptions, **_legacy):
-        more = {"lifespan_state": lifespan_state, "raise_exceptions": raise_exceptions}
-        await runner._serve_modern_stream(server, read, write, **more)
-
-    streamable_http_manager.StreamableHTTPSessionManager._handle_request = modern_over_http
-    runner._serve_legacy_stream = modern_over_stdio
-
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--listen")
