@@ -8,8 +8,8 @@
 //! which question is the business of others; so is every id.
 //!
 //! Garbage where a table needs structure passes as it is, for its reader to judge: a translation never fails, and
-//! never makes more of a message than a small multiple of it. The exceptions are a tool that the reader could not call
-//! (it is not listed), and what the other revision has no words for ([`Unaskable`]).
+//! never makes of a message more than some twenty times its length. The exceptions are a tool that the reader could
+//! not call (it is not listed), and what the other revision has no words for ([`Unaskable`]).
 
 mod step;
 

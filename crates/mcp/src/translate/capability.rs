@@ -9,40 +9,30 @@ use super::value::{Members, Value};
 pub(super) fn translate<'w>(
     text: &[u8],
     ends: impl Iterator<Item = &'w Capability> + Clone,
-    put: impl Iterator<Item = &'w (&'static str, &'static str)>,
+    put: impl Iterator<Item = &'w (&'static str, &'static str)> + Clone,
 ) -> Vec<u8> {
-    let Some(declared) = Value::whole(text).and_then(Value::all_members) else {
+    let ending = |name: &str, judge: &dyn Fn(&Capability) -> bool| {
+        ends.clone()
+            .any(|capability| capability.name() == name && judge(capability))
+    };
+    let concerned = |name: &str| ending(name, &|_| true) || put.clone().any(|(put, _)| *put == name);
+    let Some(declared) = Value::whole(text).and_then(|value| value.members_where(concerned)) else {
         return b"{}".to_vec();
     };
     let mut patch = Patch::default();
-    let gone = |name: &str| {
-        ends.clone().any(|capability| match capability {
-            Capability::Whole(whole) => *whole == name,
-            Capability::Mode(whole, mode) => *whole == name && is_alone(&declared, whole, mode),
-            Capability::Part(..) => false,
-        })
-    };
-    let mut names: Vec<&str> = Vec::new();
-    for capability in ends.clone() {
-        let (Capability::Part(name, _) | Capability::Mode(name, _)) = capability else {
-            continue;
-        };
-        if names.contains(name) {
-            continue;
-        }
-        names.push(name);
-        let ended = |part: &str| {
-            ends.clone().any(|capability| match capability {
-                Capability::Part(whole, ended) | Capability::Mode(whole, ended) => {
-                    whole == name && *ended == part
-                }
-                Capability::Whole(_) => false,
-            })
-        };
-        for members in declared.all(name).filter_map(Value::all_members) {
-            members.change(ended, &[], &mut patch);
+    for member in declared.iter() {
+        let ends = |part: &str| ending(&member.name, &|capability| capability.part() == Some(part));
+        if let Some(parts) = member.value.members_where(ends) {
+            parts.change(|_| true, &[], &mut patch);
         }
     }
+    let gone = |name: &str| {
+        ending(name, &|capability| match capability {
+            Capability::Whole(_) => true,
+            Capability::Part(..) => false,
+            Capability::Mode(_, mode) => is_alone(&declared, name, mode),
+        })
+    };
     let put: Vec<_> = put
         .filter(|(name, _)| declared.get(name).is_none())
         .copied()
@@ -54,6 +44,6 @@ pub(super) fn translate<'w>(
 
 /// Whether a capability is declared in this mode and in no other.
 fn is_alone(declared: &Members<'_>, name: &str, mode: &str) -> bool {
-    let modes = declared.get(name).and_then(Value::all_members);
-    modes.is_some_and(|modes| modes.get(mode).is_some() && modes.iter().all(|member| member.name == mode))
+    let modes = declared.get(name).and_then(|modes| modes.members(&[mode]));
+    modes.is_some_and(|modes| modes.get(mode).is_some() && !modes.has_others())
 }

@@ -60,13 +60,17 @@ fn state<'w>(
     let Some(meta) = params.get("_meta") else {
         return Some(whole);
     };
-    let Some(members) = meta.all_members() else {
+    // What a legacy client says under these names was never a statement to its server; ours takes its place.
+    let own = |name: &str| STATED.contains(&name) || ways.clone().any(|way| way.meta.contains(&name));
+    let Some(members) = meta.members_where(own) else {
         patch.replace(meta.place(), whole);
         return None;
     };
-    // What a legacy client says under these names was never a statement to its server; ours takes its place.
-    let own = |name: &str| STATED.contains(&name) || ways.clone().any(|way| way.meta.contains(&name));
-    let comma = if members.change(own, &[], patch) { "," } else { "" };
+    let comma = if members.change(|_| true, &[], patch) {
+        ","
+    } else {
+        ""
+    };
     patch.put_in_front(meta.place(), format!("{statement}{comma}"));
     None
 }

@@ -116,6 +116,23 @@ pub(super) enum Capability {
     Mode(&'static str, &'static str),
 }
 
+impl Capability {
+    /// What is declared.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Capability::Whole(name) | Capability::Part(name, _) | Capability::Mode(name, _) => name,
+        }
+    }
+
+    /// The member that ends, if not all of it does.
+    pub(super) fn part(&self) -> Option<&'static str> {
+        match self {
+            Capability::Whole(_) => None,
+            Capability::Part(_, part) | Capability::Mode(_, part) => Some(part),
+        }
+    }
+}
+
 /// Members to put behind those of the parameters.
 pub(super) type Extra = Vec<(&'static str, String)>;
 

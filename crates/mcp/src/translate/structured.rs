@@ -10,6 +10,10 @@ pub(in crate::translate) fn as_text(result: &Members<'_>, patch: &mut Patch) -> 
     let Some(structured) = result.get("structuredContent").filter(|value| !value.is_object()) else {
         return false;
     };
+    // Nothing needs no words.
+    if structured.raw() == "null" {
+        return true;
+    }
     let Some(content) = result.get("content") else {
         return true;
     };

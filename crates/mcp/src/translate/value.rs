@@ -58,15 +58,11 @@ impl<'a> Value<'a> {
 
     /// The members of these names, if this is an object.
     pub(super) fn members(self, names: &[&str]) -> Option<Members<'a>> {
-        self.members_if(|name| names.contains(&name))
+        self.members_where(|name| names.contains(&name))
     }
 
-    /// All its members, if this is an object.
-    pub(super) fn all_members(self) -> Option<Members<'a>> {
-        self.members_if(|_| true)
-    }
-
-    fn members_if(self, wanted: impl Fn(&str) -> bool) -> Option<Members<'a>> {
+    /// The members whose names are wanted, if this is an object.
+    pub(super) fn members_where(self, wanted: impl Fn(&str) -> bool) -> Option<Members<'a>> {
         if !self.is_object() {
             return None;
         }
@@ -95,6 +91,16 @@ impl<'a> Value<'a> {
             })
             .ok()?;
         Some(members)
+    }
+
+    /// Visits the values of all members, if this is an object.
+    pub(super) fn each_member(self, mut visit: impl FnMut(Value<'a>)) {
+        // What is no object has no members.
+        _ = self.scanner().object(|scanner, _| {
+            let place = scanner.value()?;
+            visit(self.within(place));
+            Ok(())
+        });
     }
 
     /// Visits the elements, if this is an array; those for which `keep` says no are cut out.
@@ -142,11 +148,6 @@ impl<'a> Value<'a> {
     /// Visits the elements of an array, each with its member of that name, in one pass over all of them. What is no
     /// array is visited itself. Whether it is one.
     pub(super) fn each_by(self, name: &str, mut visit: impl FnMut(Value<'a>, Option<Value<'a>>)) -> bool {
-        let base = self.place.start as usize;
-        let here = |place: Span| Value {
-            place: Span::new(base + place.range().start, base + place.range().end),
-            ..self
-        };
         let mut one = |scanner: &mut Scanner<'a>| {
             let mut found = None;
             let place = match scanner.peek() {
@@ -159,7 +160,7 @@ impl<'a> Value<'a> {
                 })?,
                 _ => scanner.value()?,
             };
-            visit(here(place), found.map(here));
+            visit(self.within(place), found.map(|place| self.within(place)));
             Ok(())
         };
         let mut scanner = self.scanner();
@@ -183,6 +184,15 @@ impl<'a> Value<'a> {
     fn close(self) -> Span {
         let at = (self.place.end as usize).saturating_sub(1);
         Span::new(at, at)
+    }
+
+    /// What lies there in the text of this value.
+    fn within(self, place: Span) -> Value<'a> {
+        let base = self.place.start as usize;
+        Value {
+            place: Span::new(base + place.range().start, base + place.range().end),
+            ..self
+        }
     }
 
     fn scanner(self) -> Scanner<'a> {
@@ -217,6 +227,11 @@ impl<'a> Members<'a> {
         self.iter()
             .filter(move |member| member.name == name)
             .map(|member| member.value)
+    }
+
+    /// Whether the object has other members than these.
+    pub(super) fn has_others(&self) -> bool {
+        self.count > self.found.len()
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Member<'a>> {

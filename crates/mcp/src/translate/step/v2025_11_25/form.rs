@@ -22,20 +22,18 @@ pub(super) fn ask(
     if params.string("mode").as_deref() == Some("url") {
         return Err(Unaskable::Url);
     }
+    let mut refused = Ok(());
     for schema in params.all("requestedSchema") {
-        let Some(schema) = schema.members(&["properties"]) else {
-            continue;
-        };
-        for properties in schema.all("properties") {
-            let Some(properties) = properties.all_members() else {
-                continue;
-            };
-            for property in properties.iter() {
-                field(property.value, patch)?;
-            }
+        let schema = schema.members(&["properties"]);
+        for properties in schema.iter().flat_map(|schema| schema.all("properties")) {
+            properties.each_member(|property| {
+                if let Err(reason) = field(property, patch) {
+                    refused = Err(reason);
+                }
+            });
         }
     }
-    Ok(Extra::new())
+    refused.map(|()| Extra::new())
 }
 
 /// One field: a titled choice in the older spelling, and no default except where 2025-06-18 has one.

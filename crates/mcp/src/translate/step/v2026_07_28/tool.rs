@@ -4,7 +4,7 @@ use super::super::Listing;
 use super::super::v2025_11_25::needs_no_task;
 use crate::translate::patch::Patch;
 use crate::translate::structured::as_text;
-use crate::translate::value::{Members, Value};
+use crate::translate::value::Value;
 
 const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
 
@@ -18,19 +18,13 @@ pub(super) fn down(tool: Value<'_>, patch: &mut Patch) -> Listing {
         .any(|schema| of_object(schema) != Some(true));
     tool.change(|name| name == "outputSchema" && others, &[], patch);
     for schema in SCHEMAS.iter().flat_map(|name| tool.all(name)) {
-        let Some(schema) = schema.members(&["properties"]) else {
-            continue;
-        };
-        for property in schema
-            .all("properties")
-            .filter_map(Value::all_members)
-            .flat_map(properties)
-        {
-            match property.raw() {
+        let schema = schema.members(&["properties"]);
+        for properties in schema.iter().flat_map(|schema| schema.all("properties")) {
+            properties.each_member(|property| match property.raw() {
                 "true" => patch.replace(property.place(), "{}"),
                 "false" => patch.replace(property.place(), r#"{"not":{}}"#),
                 _ => {}
-            }
+            });
         }
     }
     Listing::Shown
@@ -88,8 +82,4 @@ fn result_down(block: Value<'_>, patch: &mut Patch) {
 fn of_object(schema: Value<'_>) -> Option<bool> {
     let kind = schema.members(&["type"])?.get("type")?;
     Some(kind.string().as_deref() == Some("object"))
-}
-
-fn properties(members: Members<'_>) -> Vec<Value<'_>> {
-    members.iter().map(|member| member.value).collect()
 }
