@@ -64,9 +64,9 @@ impl Between {
 
     /// A client's request or notification as its server is to read it.
     ///
-    /// A request to a server of 2026-07-28 says on itself what was [`Said`]; from one nothing of that is left. Members
-    /// that have a meaning in the server's revision but none in the client's are taken out: `task`, `inputResponses`,
-    /// `requestState`. Its id, its progress token and the context of its trace stay.
+    /// Towards 2026-07-28 a request says on itself what was [`Said`]; from there to an earlier revision nothing of
+    /// that is left. Members that have a meaning in the server's revision but none in the client's are taken out:
+    /// `task`, `inputResponses`, `requestState`. Its id, its progress token and the context of its trace stay.
     pub fn request(self, message: &Message, said: &Said<'_>) -> Message {
         if self.is_same() {
             return message.clone();
