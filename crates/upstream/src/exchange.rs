@@ -105,7 +105,8 @@ impl Exchange {
                 return self.upstream.judge_greeting(outcome);
             }
             Conversation::Bridged => {
-                let outcome = self.send_bridged(message).await;
+                // On the heap: what it may have to ask first is no part of every other exchange.
+                let outcome = Box::pin(self.send_bridged(message)).await;
                 self.judged(outcome, Era::Modern).await
             }
             Conversation::Modern => {

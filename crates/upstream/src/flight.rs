@@ -40,7 +40,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             Err(Error {
                 fault: Fault::Unauthorized(_),
                 ..
-            }) if !ours => ask().await,
+            }) if !ours => ask().boxed().await,
             outcome => outcome,
         }
     }
