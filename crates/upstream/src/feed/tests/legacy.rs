@@ -124,17 +124,26 @@ async fn what_is_confirmed_in_time_is_honoured_though_the_rest_is_not() {
     let many: Vec<String> = (0..20).map(|number| format!("a://{number}")).collect();
     let mut words: Vec<&str> = many.iter().map(String::as_str).collect();
     words.push("tools");
-    // The upstream takes one call at a time, and somebody else's runs.
-    let following = {
-        let upstream = Arc::new(
-            Arc::into_inner(case.server.upstream())
-                .expect("nobody else has it")
-                .at_once(1),
-        );
-        let _slot = upstream.slots.take().await.ok();
-        upstream.follow(interest(&words), Arc::default()).await.unwrap()
-    };
-    assert_eq!(*following.honoured(), interest(&["tools"]));
+    // It opens its stream, takes three of them, and is silent from then on.
+    case.server.is(|manner| manner.slow = true);
+    case.server.lets(4);
+
+    let following = case.follows(&words).await;
+
+    assert!(following.honoured().tools);
+    assert_eq!(following.honoured().uris.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_are_subscribed_to_beside_calls_that_take_every_place() {
+    let server = Teller::legacy();
+    let upstream = Arc::into_inner(server.upstream()).expect("nobody else has it");
+    let upstream = Arc::new(upstream.at_once(1));
+    let _call = upstream.slots.take().await.ok();
+
+    let following = upstream.follow(interest(&["a://1"]), Arc::default()).await;
+
+    assert_eq!(*following.unwrap().honoured(), interest(&["a://1"]));
 }
 
 #[tokio::test(start_paused = true)]

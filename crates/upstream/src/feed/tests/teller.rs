@@ -22,7 +22,7 @@ pub(super) const PROMPTS: &str = "notifications/prompts/list_changed";
 #[derive(Clone)]
 pub(super) struct Teller {
     state: Arc<Mutex<State>>,
-    /// A place for each stream that may be acknowledged.
+    /// A place for each stream and subscription that is let be.
     gate: Arc<Semaphore>,
 }
 
@@ -43,7 +43,7 @@ struct Open {
 #[derive(Clone)]
 pub(super) struct Manner {
     pub(super) modern: bool,
-    /// Whether streams wait until the test lets them be opened.
+    /// Whether streams and subscriptions wait until the test lets them be.
     pub(super) slow: bool,
     /// What it acknowledges, if not what it is asked.
     pub(super) acknowledges: Option<String>,
@@ -108,9 +108,9 @@ impl Teller {
         change(&mut self.locked().manner);
     }
 
-    /// Lets so many more streams be opened, if it is slow.
-    pub(super) fn lets(&self, streams: usize) {
-        self.gate.add_permits(streams);
+    /// Lets so many more streams and subscriptions be, if it is slow.
+    pub(super) fn lets(&self, many: usize) {
+        self.gate.add_permits(many);
     }
 
     /// Says this on all its streams, as its era says it.
@@ -312,6 +312,9 @@ impl Link for Teller {
                 let uri = params["uri"].as_str().unwrap().to_owned();
                 let verb = method.as_str().trim_start_matches("resources/");
                 self.note(format!("{verb} {uri}"));
+                if manner.slow {
+                    self.gate.acquire().await.unwrap().forget();
+                }
                 if manner.denies.contains(&uri) {
                     return Ok(error(-32002));
                 }
