@@ -142,7 +142,10 @@ impl Life {
     fn serve(&mut self, wanted: Wanted) {
         let now = Instant::now();
         match &self.source {
-            Source::Closed(_) | Source::Quiet if wanted.interest.is_empty() => self.settle(wanted.version),
+            Source::Closed(_) | Source::Quiet if wanted.interest.is_empty() => {
+                self.source = Source::Closed(None);
+                self.settle(wanted.version);
+            }
             Source::Closed(Some(not_before)) if *not_before > now && wanted.awaited.is_none() => {}
             Source::Quiet if wanted.awaited.is_none() => {}
             Source::Closed(_) | Source::Quiet => self.open(wanted),
@@ -153,7 +156,11 @@ impl Life {
                 }
                 self.settle(wanted.version);
                 self.narrow(self.followers.asked() != wanted.interest);
-                if due(self.narrow_at) || due(self.widen_at) {
+                if due(self.narrow_at) && wanted.interest.is_empty() {
+                    self.narrow_at = None;
+                    self.followers.opened(Interest::default(), Interest::default());
+                    self.replace(Source::Closed(None));
+                } else if due(self.narrow_at) || due(self.widen_at) {
                     self.open(wanted);
                 }
             }

@@ -566,3 +566,25 @@ async fn who_comes_after_a_loss_does_not_hear_of_it() {
     assert_eq!(heard(&mut first).await, ["tools"]);
     assert!(heard(&mut second).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_nothing_any_more_is_no_reason_to_subscribe() {
+    let case = case(Teller::modern());
+    let mut following = case.follows(&["tools"]).await;
+    following.change(Interest::default()).await.unwrap();
+    wait(Duration::from_secs(60)).await;
+    assert_eq!(
+        case.server.news(),
+        [r#"listen {"toolsListChanged":true}"#, "closed 1"]
+    );
+
+    following.change(interest(&["tools"])).await.unwrap();
+    case.server
+        .is(|manner| manner.fails = Some(Fault::Broken("reset".into())));
+    case.server.cut();
+    wait(SOON).await;
+    following.change(Interest::default()).await.unwrap();
+    case.server.news();
+    wait(Duration::from_secs(3600)).await;
+    assert!(case.server.news().is_empty(), "nor to try again");
+}
