@@ -7,6 +7,7 @@
 //! `CAUSEWAY_PEERS_DIRECT=1` puts the clients directly in front of the servers instead, over HTTP, since these clients have
 //! no way to a child: that is how one sees what the peers themselves can, and who cannot talk to whom.
 mod clients;
+mod deviations;
 mod limits;
 mod page;
 mod servers;
@@ -17,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use harness::{Cell, Gateway, Outcomes, inspect, pages};
+use harness::{Cell, Gateway, Outcomes, Side, Tap, Wrong, address_of, inspect, pages};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -187,6 +188,38 @@ fn report(
     )
 }
 
+/// Ears on the lines to all servers over HTTP.
+struct Taps(Vec<(Place, Tap)>);
+
+impl Taps {
+    async fn before(servers: &Servers) -> Self {
+        let mut taps = Vec::new();
+        for place in everywhere() {
+            if let Some(url) = servers.url(place) {
+                taps.push((place, Tap::before(address_of(url)).await));
+            }
+        }
+        Self(taps)
+    }
+
+    fn url(&self, servers: &Servers, place: Place) -> Option<String> {
+        let (_, tap) = self.0.iter().find(|(of, _)| *of == place)?;
+        servers.url(place).map(|url| tap.url(url))
+    }
+
+    /// How many messages were judged on the lines to the gateway and from it, and which of them are wrong, each kind once.
+    fn heard(&self, front: &Tap) -> (BTreeMap<(Side, String), usize>, BTreeSet<Wrong>) {
+        let (mut judged, mut wrong) = (front.judged(), BTreeSet::from_iter(front.wrong()));
+        for (_, tap) in &self.0 {
+            for (key, count) in tap.judged() {
+                *judged.entry(key).or_default() += count;
+            }
+            wrong.extend(tap.wrong());
+        }
+        (judged, wrong)
+    }
+}
+
 /// How many of the pairs of the table have no revision in common.
 fn apart(clients: &[Client]) -> usize {
     let table = clients.iter().filter(|client| client.is_of_the_table);
@@ -200,15 +233,23 @@ fn apart(clients: &[Client]) -> usize {
 async fn every_official_client_reaches_every_official_server() {
     let is_direct = std::env::var_os("CAUSEWAY_PEERS_DIRECT").is_some();
     let servers = Servers::start().await;
+    let taps = Taps::before(&servers).await;
     let mut gateway = Gateway::new();
     for place in everywhere() {
-        gateway = gateway.upstream(&place.key(), servers.upstream(place));
+        let upstream = match taps.url(&servers, place) {
+            Some(url) => format!("{{ url: \"{url}\" }}"),
+            None => servers.upstream(place),
+        };
+        gateway = gateway.upstream(&place.key(), upstream);
     }
     let gateway = gateway.start().await;
+    let front = Tap::before(address_of(&gateway.url("/"))).await;
     let url = |client: &Client, place: Place| match (is_direct, client.over) {
-        (true, _) => servers.url(place).map(str::to_owned),
-        (false, Transport::Sse) => Some(gateway.url(&format!("/mcp/{}/sse", place.key()))),
-        (false, Transport::Http | Transport::Stdio) => Some(gateway.url(&format!("/mcp/{}", place.key()))),
+        (true, _) => taps.url(&servers, place),
+        (false, Transport::Sse) => Some(front.url(&gateway.url(&format!("/mcp/{}/sse", place.key())))),
+        (false, Transport::Http | Transport::Stdio) => {
+            Some(front.url(&gateway.url(&format!("/mcp/{}", place.key()))))
+        }
     };
 
     let clients = clients();
@@ -254,6 +295,17 @@ async fn every_official_client_reaches_every_official_server() {
         }
     }
     println!("\n{table}");
+    let (judged, wrong) = taps.heard(&front);
+    println!("judged: {judged:#?}");
+    for wrong in wrong {
+        match deviations::reason(&wrong) {
+            Some(why) => println!("allowed: {why}"),
+            None => failures.push(format!(
+                "{:?} said in {}: {}",
+                wrong.side, wrong.revision, wrong.problem
+            )),
+        }
+    }
     // The page is written first: what fails is to be seen there too.
     if !is_direct && TRANSLATES {
         pages::keep(

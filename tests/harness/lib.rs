@@ -18,6 +18,7 @@ pub mod schema;
 mod server;
 mod sse_client;
 mod sse_server;
+mod tap;
 mod wire;
 
 use std::{fmt::Display, time::Duration};
@@ -35,6 +36,7 @@ pub use peers::{
 pub use program::{Exit, Program, is_alive};
 pub use server::{Mood, Reply, Request, Server};
 pub use sse_client::{SseClient, Stripping};
+pub use tap::{Side, Tap, Wrong, address_of};
 pub use wire::Headers;
 
 /// How long a fact may take to come about before its test fails. Generous, since two cores run everything at once.

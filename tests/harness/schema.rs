@@ -8,7 +8,7 @@ use std::{
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::MODERN;
+use crate::{LEGACY, MODERN};
 
 /// Fails the test unless the value is what the revision's schema defines under this name.
 #[track_caller]
@@ -20,7 +20,7 @@ pub fn check(revision: &str, definition: &str, value: &Value) {
 
 /// What is wrong with a message, in the eyes of its revision's schema.
 pub fn judge(revision: &str, definition: &str, value: &Value) -> Result<(), String> {
-    let validator = validator(revision, definition);
+    let validator = validator(revision, definition)?;
     let problems: Vec<_> = validator
         .iter_errors(value)
         .map(|error| format!("at `{}`: {error}", error.instance_path()))
@@ -66,9 +66,21 @@ pub fn judge_request(revision: &str, message: &Value) -> Result<(), String> {
         "notifications/initialized" if revision != MODERN => "InitializedNotification",
         "notifications/cancelled" => "CancelledNotification",
         "notifications/progress" => "ProgressNotification",
+        "subscriptions/listen" if revision == MODERN => "SubscriptionsListenRequest",
+        "logging/setLevel" if revision != MODERN => "SetLevelRequest",
+        "resources/subscribe" if revision != MODERN => "SubscribeRequest",
+        "resources/unsubscribe" if revision != MODERN => "UnsubscribeRequest",
+        "resources/templates/list" => "ListResourceTemplatesRequest",
+        // An answer to a question: which one is not said, and so it must be one that answers some.
+        "" if message.get("result").is_some() => return judge(revision, "ClientResult", &message["result"]),
         _ => return Ok(()),
     };
     judge(revision, definition, message)
+}
+
+/// Judges a message of which it is not known what it answers.
+pub fn judge_shape(revision: &str, message: &Value) -> Result<(), String> {
+    judge(revision, envelope(revision, message), message)
 }
 
 /// The strictest definition that a message must meet. `JSONRPCMessage` takes a request with a bad id for a notification.
@@ -89,8 +101,32 @@ fn judge_notification(revision: &str, message: &Value) -> Result<(), String> {
     match message["method"].as_str().unwrap_or_default() {
         "notifications/progress" => judge(revision, "ProgressNotification", message),
         "notifications/message" => judge(revision, "LoggingMessageNotification", message),
+        "notifications/resources/updated" => judge(revision, "ResourceUpdatedNotification", message),
+        "notifications/tools/list_changed" => judge(revision, "ToolListChangedNotification", message),
+        "notifications/prompts/list_changed" => judge(revision, "PromptListChangedNotification", message),
+        "notifications/resources/list_changed" => judge(revision, "ResourceListChangedNotification", message),
+        "notifications/cancelled" => judge(revision, "CancelledNotification", message),
+        "notifications/subscriptions/acknowledged" if revision == MODERN => {
+            judge(revision, "SubscriptionsAcknowledgedNotification", message)
+        }
+        _ if message.get("method").is_some() && message.get("id").is_some() => {
+            judge_question(revision, message)
+        }
         _ => Ok(()),
     }
+}
+
+/// Judges a request of a server to its client, of which 2026-07-28 has none.
+fn judge_question(revision: &str, message: &Value) -> Result<(), String> {
+    let definition = match message["method"].as_str().unwrap_or_default() {
+        method if revision == MODERN => return Err(format!("a request of a server ({method}) in {MODERN}")),
+        "sampling/createMessage" => "CreateMessageRequest",
+        "roots/list" => "ListRootsRequest",
+        "elicitation/create" if revision >= "2025-06-18" => "ElicitRequest",
+        "ping" => "PingRequest",
+        _ => return Ok(()),
+    };
+    judge(revision, definition, message)
 }
 
 fn result_of(method: &str) -> Option<&'static str> {
@@ -112,45 +148,48 @@ fn result_of(method: &str) -> Option<&'static str> {
 
 type Compiled = Mutex<HashMap<(String, String), Arc<Validator>>>;
 
-fn validator(revision: &str, definition: &str) -> Arc<Validator> {
+/// An error names what the revision does not have, or a revision that is none.
+fn validator(revision: &str, definition: &str) -> Result<Arc<Validator>, String> {
     static COMPILED: OnceLock<Compiled> = OnceLock::new();
     let key = (revision.to_owned(), definition.to_owned());
     let mut compiled = COMPILED
         .get_or_init(Compiled::default)
         .lock()
         .expect("no validator panics while it is compiled");
-    let entry = compiled
-        .entry(key)
-        .or_insert_with(|| Arc::new(compile(revision, definition)));
-    Arc::clone(entry)
+    if let Some(validator) = compiled.get(&key) {
+        return Ok(Arc::clone(validator));
+    }
+    let validator = Arc::new(compile(revision, definition)?);
+    compiled.insert(key, Arc::clone(&validator));
+    Ok(validator)
 }
 
-fn compile(revision: &str, definition: &str) -> Validator {
+fn compile(revision: &str, definition: &str) -> Result<Validator, String> {
+    if !LEGACY.contains(&revision) && revision != MODERN {
+        return Err(format!("there is no revision `{revision}`"));
+    }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/schema")
         .join(revision)
         .join("schema.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut schema: Value =
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let broken = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|error| broken(&error))?;
+    let mut schema: Value = serde_json::from_str(&text).map_err(|error| broken(&error))?;
     // 2025-11-25 moved the definitions to a newer dialect of JSON Schema.
-    let at = if schema.get("$defs").is_some() {
-        "$defs"
-    } else {
-        "definitions"
+    let at = match schema.get("$defs") {
+        Some(_) => "$defs",
+        None => "definitions",
     };
-    assert!(
-        schema[at].get(definition).is_some(),
-        "{revision} defines no {definition}"
-    );
+    if schema[at].get(definition).is_none() {
+        return Err(format!("{revision} defines no {definition}"));
+    }
     schema["allOf"] = json!([{ "$ref": format!("#/{at}/{definition}") }]);
-    jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    jsonschema::validator_for(&schema).map_err(|error| broken(&error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LEGACY;
 
     #[test]
     fn every_revision_has_a_judge_that_can_say_no() {

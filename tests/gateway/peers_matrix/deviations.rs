@@ -1,0 +1,13 @@
+//! What official SDKs say that the official schema does not allow. They say it directly too; the gateway passes it on.
+use harness::{Side, Wrong};
+
+/// Who says it, the words of the problem that tell it apart, and what it is.
+const DEVIATIONS: &[(Side, &[&str], &str)] = &[];
+
+/// Why this is no fault of the gateway's, if it is none.
+pub(super) fn reason(wrong: &Wrong) -> Option<&'static str> {
+    let found = DEVIATIONS.iter().find(|(side, words, _)| {
+        *side == wrong.side && words.iter().all(|word| wrong.problem.contains(word))
+    });
+    found.map(|(_, _, why)| *why)
+}
