@@ -87,7 +87,11 @@ async fn a_modern_client_is_served_by_a_legacy_server() {
     }
     for server in [&plain, &strict] {
         let call = server.only("tools/call");
-        assert_eq!(call.headers.get("MCP-Protocol-Version"), Some("2025-06-18"), "{call:?}");
+        assert_eq!(
+            call.headers.get("MCP-Protocol-Version"),
+            Some("2025-06-18"),
+            "{call:?}"
+        );
         assert_eq!(call.headers.get("Mcp-Method"), None, "{call:?}");
     }
 }
@@ -109,7 +113,10 @@ async fn a_legacy_client_is_served_by_a_modern_server() {
 
             let alone = gateway.client(&format!("/mcp/{name}")).sessionless(revision);
             let result = alone.call("echo", json!({ "message": "hi" })).await;
-            assert_eq!(result["content"][0]["text"], "hi", "{name} {revision} without a session");
+            assert_eq!(
+                result["content"][0]["text"], "hi",
+                "{name} {revision} without a session"
+            );
         }
     }
     let call = server.asked("tools/call").pop().unwrap();
@@ -341,6 +348,9 @@ async fn an_old_session_with_a_server_that_became_modern_is_begun_anew_by_its_cl
     let anew = gateway.client("/mcp").legacy("2025-06-18").await;
     anew.ask("tools/call", json!({ "name": "echo" })).await.result();
 
-    assert_eq!(told.status, 404, "which is what makes a client begin anew: {told:?}");
+    assert_eq!(
+        told.status, 404,
+        "which is what makes a client begin anew: {told:?}"
+    );
     assert!(!server.asked("server/discover").is_empty());
 }

@@ -18,12 +18,13 @@ use crate::session::questions::Asked;
 /// A call and what became of it so far. It owns all it needs, so that it can go on without its client.
 pub(crate) struct Served {
     pub(crate) call: Call,
-    pub(crate) outcome: Result<Answer, Failure>,
+    /// On the heap, since it goes through many hands.
+    pub(crate) outcome: Result<Box<Answer>, Failure>,
 }
 
 /// Carries a call as far as the beginning of its answer.
 pub(crate) async fn carry(current: Arc<Generation>, mut call: Call) -> Served {
-    let outcome = serve(&current, &mut call).await;
+    let outcome = serve(&current, &mut call).await.map(Box::new);
     Served { call, outcome }
 }
 
@@ -40,7 +41,7 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
         Err(Failure::Upstream(upstream::Error {
             fault: Fault::NotSpoken { .. },
             ..
-        })) => match (forward(current, call).await, &call.session) {
+        })) => match (Box::pin(forward(current, call)).await, &call.session) {
             // What was agreed in its session is not spoken there any more: its client is to begin another.
             (Err(Failure::Upstream(error)), Some(_)) if matches!(error.fault, Fault::NotSpoken { .. }) => {
                 Err(Fault::SessionGone.of(&error.upstream).into())
@@ -57,7 +58,14 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     let upstream = &call.visit.upstream;
     let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
     let hop = Hop::find(call, &headers, &mut deadline).await?;
-    if let Some(mut answer) = bridge::here::answer(current, call, &hop, &headers, &mut deadline).await? {
+    // What lies beyond an era is rare and large.
+    let here = match hop.crossing {
+        Crossing::None => None,
+        Crossing::Up | Crossing::Down => {
+            Box::pin(bridge::here::answer(current, call, &hop, &headers, &mut deadline)).await?
+        }
+    };
+    if let Some(mut answer) = here {
         if call.handshake {
             begin_session(current, call, &hop, &mut answer, None).await?;
         }
@@ -121,11 +129,14 @@ fn means_nothing(call: &Call) -> bool {
     if call.message.kind() != Kind::Notification || of_session {
         return false;
     }
-    match (call.era, call.message.method()) {
-        (_, Some(Method::NotificationsCancelled)) => true,
-        (Era::Legacy, Some(Method::NotificationsInitialized | Method::NotificationsRootsListChanged)) => true,
-        _ => false,
-    }
+    matches!(
+        (call.era, call.message.method()),
+        (_, Some(Method::NotificationsCancelled))
+            | (
+                Era::Legacy,
+                Some(Method::NotificationsInitialized | Method::NotificationsRootsListChanged)
+            )
+    )
 }
 
 /// The headers that go to the upstream with this call.

@@ -46,7 +46,7 @@ async fn up(
 ) -> Result<Option<Answer>, Failure> {
     let request = &call.message;
     if request.kind() == Kind::Notification {
-        return Ok(taken_up(current, call).then(|| Answer::accepted()));
+        return Ok(taken_up(current, call).then(Answer::accepted));
     }
     let (Some(id), Some(method)) = (request.id(), request.method()) else {
         return Ok(None);
@@ -191,7 +191,7 @@ async fn down(
                 Ok(None)
             }
             Return::Resumed(answer) => Ok(Some(*answer)),
-            Return::Answered(message) => Ok(Some(Answer::said(message))),
+            Return::Answered(message) => Ok(Some(Answer::said(*message))),
         },
     }
 }

@@ -50,7 +50,7 @@ pub(crate) enum Return {
     /// Nothing: the call is made for the first time, or again since its user has been where it was sent.
     Anew,
     /// An end of the call that needs no server.
-    Answered(Message),
+    Answered(Box<Message>),
 }
 
 impl Parking {
@@ -174,23 +174,20 @@ impl Parking {
     }
 
     /// A question as its client can be asked it, or what the server is told instead.
-    fn question(&self, message: &Message, key: &str) -> Result<Question, Message> {
+    fn question(&self, message: &Message, key: &str) -> Result<Question, Box<Message>> {
         let (id, method) = match (message.id(), message.method()) {
             (Some(id), Some(method)) => (id.clone(), method.clone()),
             _ => {
-                return Err(Message::error_reply(
-                    message.id(),
-                    code::INVALID_REQUEST,
-                    "no method",
-                    None,
-                ));
+                let words = "a question needs a method";
+                let refusal = Message::error_reply(message.id(), code::INVALID_REQUEST, words, None);
+                return Err(Box::new(refusal));
             }
         };
         if method == Method::Ping {
-            return Err(Message::result_reply(&id, "{}"));
+            return Err(Box::new(Message::result_reply(&id, "{}")));
         }
         if let Some(refusal) = undeclared(&self.capabilities, &method, message) {
-            return Err(refusal);
+            return Err(Box::new(refusal));
         }
         match self.between.question(&method, message.params(), key) {
             Ok(params) => Ok(Question {
@@ -199,10 +196,10 @@ impl Parking {
                 method,
                 params: params.map(std::borrow::Cow::into_owned),
             }),
-            Err(why) => Err(match why.stands_for() {
+            Err(why) => Err(Box::new(match why.stands_for() {
                 Some(result) => Message::result_reply(&id, result),
                 None => Message::error_reply(Some(&id), code::INVALID_PARAMS, why.as_str(), None),
-            }),
+            })),
         }
     }
 
@@ -367,7 +364,7 @@ fn visited(call: &Call, retry: &Retry<'_>) -> Return {
     let (Some(id), false) = (call.message.id(), all) else {
         return Return::Anew;
     };
-    Return::Answered(match call.message.method() {
+    Return::Answered(Box::new(match call.message.method() {
         Some(Method::ToolsCall) => Message::result_reply(
             id,
             r#"{"resultType":"complete","isError":true,"content":[{"type":"text","text":"The user did not visit the address that the server asked for."}]}"#,
@@ -376,7 +373,7 @@ fn visited(call: &Call, retry: &Retry<'_>) -> Return {
             let words = "the user did not visit the address that the server asked for";
             Message::error_reply(Some(id), code::INTERNAL_ERROR, words, None)
         }
-    })
+    }))
 }
 
 /// From which of the levels on a request wants log messages.

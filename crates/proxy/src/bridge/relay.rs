@@ -34,9 +34,9 @@ impl Relay {
             match (message.kind(), message.method()) {
                 (Kind::Result | Kind::Error, _) => return Ok(self.answer(message)),
                 (Kind::Request, _) => match self.question(&message) {
-                    Ok(posed) => return Ok(posed),
-                    Err(Some(refusal)) => incoming.say(&refusal).await,
-                    Err(None) => {}
+                    Asks::Client(posed) => return Ok(posed),
+                    Asks::Nobody(refusal) => incoming.say(&refusal).await,
+                    Asks::InVain => {}
                 },
                 (Kind::Notification, Some(Method::NotificationsCancelled)) => {
                     let taken_back = self
@@ -66,8 +66,7 @@ impl Relay {
         }
     }
 
-    /// The question as its client is asked it, or what the server is told instead, if anything.
-    fn question(&mut self, question: &Message) -> Result<Message, Option<Message>> {
+    fn question(&mut self, question: &Message) -> Asks {
         question_for(self.asking.as_mut(), self.between, question)
     }
 
@@ -83,36 +82,41 @@ impl Relay {
     }
 }
 
-/// A question of a server as its client is asked it, or what the server is told instead. One of 2026-07-28 may ask
-/// nothing in this way, and takes no answers either.
-pub(crate) fn question_for(
-    asking: Option<&mut Asking>,
-    between: Between,
-    question: &Message,
-) -> Result<Message, Option<Message>> {
+/// What becomes of a question of a server.
+pub(crate) enum Asks {
+    /// Its client is asked it so.
+    Client(Message),
+    /// Nobody can be asked it, which the server is told so.
+    Nobody(Message),
+    /// It may not ask in this way, and takes no answer.
+    InVain,
+}
+
+/// What becomes of a question of a server. One of 2026-07-28 may ask nothing in this way.
+pub(crate) fn question_for(asking: Option<&mut Asking>, between: Between, question: &Message) -> Asks {
     let Some(id) = question.id().filter(|_| between.server.era() == Era::Legacy) else {
-        return Err(None);
+        return Asks::InVain;
     };
     let posed = asking.and_then(|asking| Some((asking.pose(question)?, asking)));
     let Some((posed, asking)) = posed else {
-        return Err(Some(refusal(id, question.method())));
+        return Asks::Nobody(refusal(id, question.method()));
     };
     let (Some(method), false) = (question.method(), between.is_same()) else {
-        return Ok(posed);
+        return Asks::Client(posed);
     };
     let name = posed.id().and_then(Id::as_text).unwrap_or_default();
     match between.question(method, question.params(), &name) {
         Ok(params) => {
             let params = params.as_deref().map(String::from_utf8_lossy);
             let id = posed.id().unwrap_or(id);
-            Ok(Message::request(id, method.as_str(), params.as_deref()))
+            Asks::Client(Message::request(id, method.as_str(), params.as_deref()))
         }
         Err(why) => {
             asking.withdraw(&posed);
-            Err(Some(match why.stands_for() {
+            Asks::Nobody(match why.stands_for() {
                 Some(result) => Message::result_reply(id, result),
                 None => Message::error_reply(Some(id), mcp::code::INVALID_PARAMS, why.as_str(), None),
-            }))
+            })
         }
     }
 }

@@ -32,14 +32,14 @@ pub(crate) fn leave(
 }
 
 /// The client left while its answer was coming.
-pub(crate) fn depart(current: &Arc<Generation>, call: Call, answer: Answer) {
+pub(crate) fn depart(current: &Arc<Generation>, call: Call, answer: Box<Answer>) {
     if call.era == Era::Legacy {
         current.detach(finish_alone(call, answer));
     }
 }
 
 /// Waits for an answer that nobody will read, and closes the account with it.
-async fn finish_alone(call: Call, mut answer: Answer) {
+async fn finish_alone(call: Call, mut answer: Box<Answer>) {
     match answer.last().await {
         Ok(Some(message)) => call.entry.answered(&message, None),
         Ok(None) => call.entry.finish(Outcome::Ok, None, None),

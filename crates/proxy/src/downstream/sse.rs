@@ -372,7 +372,7 @@ async fn tell(current: Arc<Generation>, session: &SseSession, call: Call) {
 async fn tell_all(
     session: &SseSession,
     call: &mut Call,
-    mut answer: Answer,
+    mut answer: Box<Answer>,
 ) -> Result<Option<Message>, Failure> {
     let mut message = match std::mem::replace(&mut answer.first, First::Told) {
         First::Accepted => return Ok(None),

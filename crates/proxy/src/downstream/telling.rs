@@ -23,7 +23,7 @@ pub(crate) async fn tell(
     current: &Arc<Generation>,
     door: &mut Door<'_>,
     mut call: Call,
-    mut answer: Answer,
+    mut answer: Box<Answer>,
 ) -> Result<(), Gone> {
     let session = answer.session.take();
     match &answer.first {
@@ -97,7 +97,7 @@ async fn stream(
     current: &Arc<Generation>,
     door: &mut Door<'_>,
     mut call: Call,
-    mut answer: Answer,
+    mut answer: Box<Answer>,
 ) -> Result<(), Gone> {
     let streams = &current.account.metrics().streams;
     streams.inc();

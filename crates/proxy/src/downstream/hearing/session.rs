@@ -9,7 +9,7 @@ use mcp::translate::Between;
 use mcp::{Kind, Message, Method};
 use upstream::{Conversation, Error, Headers, Listening, Session, Upstream};
 
-use crate::bridge::relay::question_for;
+use crate::bridge::relay::{Asks, question_for};
 use crate::session::Asking;
 
 /// A server that does not take the refusal of its question in this time is left with it.
@@ -55,13 +55,13 @@ impl InSession {
             let message = self.listening.next().await?;
             match (message.kind(), message.method()) {
                 (Kind::Request, _) => match question_for(Some(&mut self.asking), self.between, &message) {
-                    Ok(posed) => return Ok(posed),
-                    Err(Some(refusal)) => {
+                    Asks::Client(posed) => return Ok(posed),
+                    Asks::Nobody(refusal) => {
                         let conversation = Conversation::Session(self.session.clone());
                         let (upstream, headers) = (Arc::clone(&self.upstream), Arc::clone(&self.headers));
                         self.refusing = Some(tell(upstream, conversation, headers, refusal).boxed());
                     }
-                    Err(None) => {}
+                    Asks::InVain => {}
                 },
                 (Kind::Notification, Some(Method::NotificationsCancelled)) => {
                     return Ok(self.asking.taken_back(&message).unwrap_or(message));
