@@ -83,13 +83,12 @@ impl Hop {
         }
         let upstream = &call.visit.upstream;
         let eras = match upstream.eras() {
-            Some(eras) => eras,
-            None => deadline.keep(upstream.learn(headers)).await?,
+            Some(eras) if call.era == Era::Modern || eras.legacy != Legacy::Unasked => eras,
+            _ if call.era == Era::Modern => deadline.keep(upstream.learn(headers)).await?,
+            _ => deadline.keep(upstream.learn_both(headers)).await?,
         };
         let legacy = match eras.legacy {
             Legacy::Spoken(revision) => Some(revision),
-            // Its client's own `initialize` is the question.
-            Legacy::Unasked if call.handshake => Some(call.revision),
             Legacy::Unasked | Legacy::NotSpoken => None,
         };
         Ok(match (call.era, eras.modern, legacy) {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Fault};
 use crate::flight::Flight;
-use crate::handshake::{self, Eras};
+use crate::handshake::{self, Eras, Legacy};
 use crate::registry::Upstream;
 use crate::transport::{Conversation, Discovery, Headers, Pooled};
 
@@ -99,6 +99,34 @@ impl Upstream {
             Era::Modern => self.discovered(headers).await,
             Era::Legacy => self.greeted(headers).await,
         }
+    }
+
+    /// What it speaks, with nothing left to be asked: a 2026-07-28 server that did not say whether it also answers
+    /// `initialize` is asked one of ours.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or what it answers says nothing of eras.
+    pub async fn learn_both(self: &Arc<Self>, headers: &Headers) -> Result<Arc<Eras>, Error> {
+        let eras = self.learn(headers).await?;
+        if eras.legacy != Legacy::Unasked {
+            return Ok(eras);
+        }
+        let legacy = match self.greeted(headers).await {
+            Ok(introduction) => Legacy::Spoken(introduction.revision),
+            Err(error) => match error.fault {
+                // It is there, and does not take this for a greeting, in whatever words.
+                Fault::NotSpoken { .. }
+                | Fault::Broken(_)
+                | Fault::Misjudged(_)
+                | Fault::Status {
+                    status: 400 | 404 | 405 | 415,
+                    ..
+                } => Legacy::NotSpoken,
+                _ => return Err(error),
+            },
+        };
+        self.note_legacy(legacy);
+        self.learn(headers).await
     }
 
     async fn discovered(self: &Arc<Self>, headers: &Headers) -> Result<Arc<Introduction>, Error> {

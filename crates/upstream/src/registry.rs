@@ -335,6 +335,11 @@ impl Upstream {
         }
     }
 
+    /// Whether it answers `initialize` is known now.
+    pub(crate) fn note_legacy(&self, legacy: Legacy) {
+        self.knowledge.note_legacy(legacy);
+    }
+
     /// An assumption about its eras failed: the next call asks again.
     pub(crate) fn forget_eras(&self) {
         self.introductions.forget();

@@ -298,8 +298,8 @@ pub(crate) async fn come_back(
         Err(malformed) => return Err(Refusal::new(code::INVALID_PARAMS, malformed.as_str()).into()),
     };
     let Some(text) = &retry.state else {
-        // Answers to nothing that we asked.
-        return Err(Failure::StateUnknown);
+        // Answers to nothing that we asked go nowhere.
+        return Ok(Return::Anew);
     };
     let parking = Parking::new(current, call, between);
     let sessions = &current.sessions;
