@@ -1,5 +1,7 @@
 //! Changes that are told across eras: `subscriptions/listen` on one side, the GET stream and `resources/subscribe` on the
 //! other.
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use harness::{Client, Exchange, Gate, Gateway, Mood, Reply, Request, Running, Server, SseClient, until};
 use serde_json::{Value, json};
 
@@ -190,14 +192,16 @@ async fn two_listeners_are_one_subscription_until_the_last_one_leaves() {
 
 #[tokio::test]
 async fn what_may_have_been_missed_is_said_to_have_changed() {
+    let (breaks, first) = (Gate::closed(), AtomicBool::new(true));
+    let breaking = breaks.clone();
     let server = Server::of(LEGACY)
         .able_to(all())
         .on("resources/subscribe", |request| {
             Reply::result(request, &json!({}))
         })
         // The first stream breaks, the second stays and says nothing.
-        .on("GET", |request| match request.number < 8 {
-            true => Reply::stream().raw(": hello\n\n").cut(),
+        .on("GET", move |_| match first.swap(false, Ordering::SeqCst) {
+            true => Reply::stream().raw(": hello\n\n").wait(&breaking).cut(),
             false => Reply::stream().wait(&Gate::closed()),
         });
     let server = server.start().await;
@@ -206,6 +210,7 @@ async fn what_may_have_been_missed_is_said_to_have_changed() {
 
     let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": ["test://greeting"] });
     let (mut stream, _) = listen(&client, json!(1), wanted).await;
+    breaks.open();
     let mut methods =
         [heard(&mut stream).await, heard(&mut stream).await].map(|message| message["method"].clone());
     methods.sort_by_key(Value::to_string);

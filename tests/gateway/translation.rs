@@ -53,7 +53,13 @@ async fn an_earlier_client_is_greeted_in_front_of_a_2026_07_28_server() {
         }
     }
 
-    assert!(server.asked("initialize").is_empty(), "it has never heard of it");
+    for question in server.asked("initialize") {
+        let client = &question.params()["clientInfo"]["name"];
+        assert_eq!(
+            *client, "causeway",
+            "whether it knows one is asked by the gateway: {question:?}"
+        );
+    }
     assert!(server.asked("ping").is_empty());
     for call in server.asked("tools/call") {
         let params = call.params();

@@ -237,6 +237,23 @@ impl Knowledge {
         }
     }
 
+    /// It speaks 2026-07-28 and has refused an `initialize`, whatever it said before. False when it does not speak
+    /// that, so that nothing is left which it would.
+    pub fn note_refused(&self) -> bool {
+        let known = self.state.known.load_full();
+        let Some(known) = known.filter(|known| known.eras.modern.is_some()) else {
+            return false;
+        };
+        self.state.known.store(Some(Arc::new(Known {
+            eras: Arc::new(Eras {
+                legacy: Legacy::NotSpoken,
+                ..(*known.eras).clone()
+            }),
+            asked: known.asked,
+        })));
+        true
+    }
+
     /// The assumption failed: the next call asks again. What is pinned stays.
     pub fn forget(&self) {
         if !self.state.pinned {

@@ -244,7 +244,7 @@ impl Upstream {
                 self.transport.share(pooled, headers).await
             }
             Err(Fault::NotSpoken { wanted: Era::Legacy }) => {
-                self.legacy_refused(eras.legacy);
+                self.legacy_refused();
                 shared
             }
             Ok(_) | Err(_) => shared,
@@ -287,7 +287,7 @@ impl Upstream {
         }
         match opened {
             Err(error) if error.fault == (Fault::NotSpoken { wanted: Era::Legacy }) => {
-                self.legacy_refused(eras.legacy);
+                self.legacy_refused();
                 Err(error)
             }
             opened => opened,
@@ -315,7 +315,7 @@ impl Upstream {
             ),
         };
         if refused && eras.modern.is_some() {
-            self.legacy_refused(eras.legacy);
+            self.legacy_refused();
             return Err(self.does_not_speak(Era::Legacy));
         }
         if refused {
@@ -328,10 +328,9 @@ impl Upstream {
     }
 
     /// A legacy conversation was refused for being one.
-    fn legacy_refused(&self, assumed: Legacy) {
-        match assumed {
-            Legacy::Unasked => self.knowledge.note_legacy(Legacy::NotSpoken),
-            Legacy::Spoken(_) | Legacy::NotSpoken => self.forget_eras(),
+    fn legacy_refused(&self) {
+        if !self.knowledge.note_refused() {
+            self.forget_eras();
         }
     }
 

@@ -136,21 +136,18 @@ async fn across(revision: &str, server: Peer, of: &str, exceptions: &Exceptions)
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_suite_of_2025_06_18_judges_a_server_of_2026_07_28_as_one_of_its_own() {
     let server = Peer::conformance_modern().await;
     across("2025-06-18", server, MODERN, EARLIER_AT_2026_07_28).await;
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_suite_of_2025_11_25_judges_a_server_of_2026_07_28_as_one_of_its_own() {
     let server = Peer::conformance_modern().await;
     across("2025-11-25", server, MODERN, EARLIER_AT_2026_07_28).await;
 }
 
 #[tokio::test]
-#[ignore = "needs translation"]
 async fn a_suite_of_2026_07_28_judges_an_earlier_server_as_one_of_its_own() {
     let server = Peer::conformance_legacy().await;
     across(MODERN, server, "an earlier revision", AT_EARLIER).await;

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Whether the gateway translates. Until then only those meet who would without it.
-pub(super) const TRANSLATES: bool = false;
+pub(super) const TRANSLATES: bool = true;
 
 /// In which words each side of a pair speaks.
 #[derive(Clone, Copy, Debug)]
