@@ -2,7 +2,7 @@
 
 mod write;
 
-pub use write::{COMMENT, write_comment, write_event, write_retry};
+pub use write::{COMMENT, write_comment, write_event, write_id, write_retry};
 
 use super::FrameError;
 use bytes::{Bytes, BytesMut};

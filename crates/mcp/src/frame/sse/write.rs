@@ -27,6 +27,13 @@ pub fn write_event(out: &mut impl BufMut, name: Option<&str>, data: &[u8]) {
     out.put_slice(b"\n");
 }
 
+/// Writes the id of the event that is written next.
+pub fn write_id(out: &mut impl BufMut, id: &str) {
+    out.put_slice(b"id: ");
+    out.put_slice(first_line(id.as_bytes()));
+    out.put_slice(b"\n");
+}
+
 /// Writes how long a reader is to wait before it opens the stream again, in milliseconds. It stands alone, as no
 /// event: readers that take it for one find no data in it.
 pub fn write_retry(out: &mut impl BufMut, milliseconds: u64) {
