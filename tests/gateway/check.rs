@@ -75,6 +75,18 @@ async fn each_mistake_has_its_line_and_a_way_out() {
             2,
             &["url", "command"],
         ),
+        (
+            "nothing kept for clients that come back",
+            "resume: { events: 0 }\nupstreams:\n  docs: { command: a }\n".into(),
+            1,
+            &["resume.events", "out of range"],
+        ),
+        (
+            "kept for too long",
+            "upstreams:\n  docs: { command: a }\nresume:\n  for: 2h\n".into(),
+            4,
+            &["resume.for", "1s to 1h"],
+        ),
         ("no upstreams", "listen: 127.0.0.1:1\n".into(), 0, &["upstreams"]),
         (
             "a duration without a unit",

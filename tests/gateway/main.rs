@@ -16,6 +16,7 @@ mod parked;
 mod following;
 mod sse_clients;
 mod listening;
+mod resume;
 mod restart;
 mod limits;
 mod upstream_faults;

@@ -435,6 +435,28 @@ impl Exchange {
         .await
     }
 
+    /// The id of the last event, if any had one.
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.events.last_id.as_deref()
+    }
+
+    /// Waits for an id before any message.
+    pub async fn greeted(&mut self) -> String {
+        let (body, from, events) = (&mut self.body, &mut self.from, &mut self.events);
+        within("an id before any message", async {
+            loop {
+                let message = events.next();
+                assert!(message.is_none(), "a message before any id: {message:?}");
+                if let Some(id) = &events.last_id {
+                    return id.clone();
+                }
+                let part = body.part(from).await.expect("a stream that goes on");
+                events.feed(&part.expect("more of the stream"));
+            }
+        })
+        .await
+    }
+
     /// Waits for the end of a stream; one that is cut before its end fails the test.
     pub async fn rest(&mut self) -> Vec<u8> {
         let rest = std::mem::replace(&mut self.body, Body::ended());

@@ -234,6 +234,8 @@ impl Body {
 #[derive(Default)]
 pub(crate) struct Events {
     early: Vec<u8>,
+    /// The id that stood last, in an event with data or without.
+    pub(crate) last_id: Option<String>,
 }
 
 /// One event that has data.
@@ -264,7 +266,8 @@ impl Events {
                     Some(("", _)) => {}
                     Some(("data", value)) => data.push(value.strip_prefix(' ').unwrap_or(value)),
                     Some(("event", value)) => name = value.trim(),
-                    Some(("id" | "retry", _)) => {}
+                    Some(("id", value)) => self.last_id = Some(value.trim().to_owned()),
+                    Some(("retry", _)) => {}
                     _ => assert!(line.is_empty(), "not a line of an event: {line:?}"),
                 }
             }

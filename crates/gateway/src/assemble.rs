@@ -106,9 +106,10 @@ impl House {
             Some(before) => before.generation.sessions.succeed(keys, plan.session.lifetime),
             None => {
                 let ended = self.fixed.state.value.join("ended-sessions");
-                Sessions::new(keys, plan.session.lifetime, Some(ended))
+                Sessions::new(keys, plan.session.lifetime, Some(ended), self.account.metrics())
             }
-        };
+        }
+        .resumable(plan.resume);
         let (gate, admin_gate) = gates(&plan);
         let limits = mcp::Limits {
             depth: plan.bounds.depth,

@@ -2,6 +2,7 @@
 //! stands which there are, and what they mean together.
 
 mod routes;
+mod resume;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use proxy::Routes;
 
 /// Sections that the file may have one day. A file that relies on one must not be served as if it
 /// did not.
-const NOT_YET: [&str; 5] = ["tls", "allow", "rates", "cache", "resume"];
+const NOT_YET: [&str; 4] = ["tls", "allow", "rates", "cache"];
 
 /// The whole file as meant.
 pub(crate) struct Plan {
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) hosts: Vec<String>,
     pub(crate) open_to_all: bool,
     pub(crate) session: Session,
+    /// Nothing is kept for clients that come back without it.
+    pub(crate) resume: Option<proxy::Resume>,
     pub(crate) upstreams: Vec<(upstream::kind::Settings, Injection)>,
     pub(crate) routes: Routes,
     pub(crate) bounds: Bounds,
@@ -87,6 +90,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         .map_or_else(Vec::new, Located::into_value);
     let state = state(&fields.optional("state"), environment);
     let session = session(&fields.optional("session"), environment);
+    let resume = resume::check(&fields.optional("resume"));
     let upstreams = upstreams(&fields.required("upstreams"), environment);
     // Routes may name what is written; whether that is right is told where it stands.
     let names: Vec<Arc<str>> = upstream_names(&fields.optional("upstreams"));
@@ -119,6 +123,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         hosts,
         open_to_all,
         session,
+        resume,
         upstreams,
         routes,
         bounds,

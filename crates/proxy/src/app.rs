@@ -22,6 +22,7 @@ use crate::downstream::held::Held;
 use crate::downstream::listen::listen;
 use crate::downstream::refusal::{refuse, refuse_post, turn_away};
 use crate::downstream::reply::{Door, Extra, Gone};
+use crate::downstream::resumable::get as resumable;
 use crate::downstream::sse;
 use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
@@ -244,6 +245,9 @@ async fn open_stream(
         Failure::NotAcceptable
     } else {
         match named_session(current, &visit, &principal) {
+            Ok(Some(session)) if let Some(resume) = current.sessions.resume() => {
+                return resumable::open(current, &visit, door, entry, (&session, resume)).await;
+            }
             Ok(Some(session)) => return listen(current, &visit, door, entry, &session).await,
             // Browsers, probes and crawlers take everything, and would each hold a session open.
             Ok(None) if at.1 == Place::Endpoint && !visit.accepts.names_events => Failure::StreamUnasked,

@@ -6,6 +6,7 @@ pub(crate) mod listen;
 pub(crate) mod sse;
 pub(crate) mod hearing;
 pub(crate) mod held;
+pub(crate) mod resumable;
 pub(crate) mod telling;
 pub(crate) mod parting;
 pub(crate) mod refusal;

@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// There is no such session.
     SessionUnknown,
+    /// A `Last-Event-ID` that is not ours or not of this session, or behind which not everything is kept. Which of
+    /// these is nobody's business.
+    EventUnknown,
     /// The route serves nothing without a session.
     SessionMissing,
     /// There is no open stream of the 2024-11-05 transport that this message belongs to.
@@ -152,6 +155,13 @@ impl Failure {
             Self::SessionUnknown => refused(
                 404,
                 "there is no such session; begin one with `initialize`".into(),
+            ),
+            // Not 404, which would end the session, and not 405, which would say that nothing is streamed here.
+            Self::EventUnknown => refused(
+                400,
+                "what followed this `Last-Event-ID` is not kept; open a stream without it, and make the call anew if it \
+                 may be made twice"
+                    .into(),
             ),
             Self::SessionMissing => refused(
                 400,
@@ -365,6 +375,7 @@ mod tests {
             (Failure::Stopping, 503, -32603),
             (Failure::Refused(refusal()), 400, -32020),
             (Failure::SessionUnknown, 404, -32600),
+            (Failure::EventUnknown, 400, -32600),
             (Failure::SessionMissing, 400, -32600),
             (Failure::Several(Vec::new()), 400, -32600),
             (upstream(Fault::Unreachable("no".into())), 200, -32603),

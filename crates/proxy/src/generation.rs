@@ -90,10 +90,17 @@ impl Generation {
             }
         });
     }
+
+    /// Counts a call that goes on without its client in a task of its own; none when as many do as may.
+    pub(crate) fn alone(&self) -> Option<Detached> {
+        let gauge = &self.account.metrics().detached;
+        let few = usize::try_from(gauge.get()).unwrap_or(0) < DETACHED;
+        few.then(|| Detached::count(gauge.clone()))
+    }
 }
 
 /// Counts a call without its client for as long as it runs, however it ends.
-struct Detached(IntGauge);
+pub(crate) struct Detached(IntGauge);
 
 impl Detached {
     fn count(gauge: IntGauge) -> Self {

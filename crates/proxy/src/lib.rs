@@ -39,4 +39,4 @@ pub use legacy::LegacyUse;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
 pub use route::{Choice, Doors, Route, Routes, SessionRule};
-pub use session::Sessions;
+pub use session::{Resume, Sessions};

@@ -29,6 +29,14 @@ pub struct Metrics {
     pub detached: IntGauge,
     /// Calls that wait for the answers of their users.
     pub parked: IntGauge,
+    /// Streams that are told of or kept, so that clients can come back to them.
+    pub(crate) resumable_streams: IntGauge,
+    /// Bytes of events kept for them.
+    pub(crate) replay_bytes: IntGauge,
+    /// Streams that clients came back to.
+    pub(crate) streams_resumed: IntCounter,
+    /// Clients that came back for what is not kept, or never was.
+    pub(crate) resumptions_refused: IntCounter,
     /// Sessions begun.
     pub sessions_begun: IntCounter,
     /// Sessions ended by their client.
@@ -117,6 +125,22 @@ impl Metrics {
             parked: gauge(
                 "causeway_parked_calls",
                 "Calls of 2026-07-28 clients that wait for the answers of their users.",
+            )?,
+            resumable_streams: gauge(
+                "causeway_resumable_streams",
+                "Streams that clients can come back to.",
+            )?,
+            replay_bytes: gauge(
+                "causeway_replay_bytes",
+                "Bytes of events kept for clients that come back.",
+            )?,
+            streams_resumed: counter(
+                "causeway_streams_resumed_total",
+                "Streams that clients came back to.",
+            )?,
+            resumptions_refused: counter(
+                "causeway_resumptions_refused_total",
+                "Clients that came back for events that are not kept, or never were.",
             )?,
             sessions_begun: counter("causeway_sessions_begun_total", "Legacy sessions begun.")?,
             sessions_ended: counter(

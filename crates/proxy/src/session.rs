@@ -11,6 +11,8 @@ mod opened;
 pub(crate) mod sse;
 mod ended;
 pub(crate) mod listeners;
+pub(crate) mod replay;
+pub(crate) mod event_id;
 pub(crate) mod questions;
 pub(crate) mod settings;
 pub(crate) mod running;
@@ -29,17 +31,21 @@ use upstream::Session;
 
 use crate::bridge::levels::Levels;
 use crate::call::Visit;
+use crate::metrics::Metrics;
 use crate::route::{Parameters, Route};
 
 pub(crate) use questions::Asking;
+pub use replay::Resume;
 pub(crate) use sse::{SseSession, Stream};
 pub(crate) use token::Claims;
 
 use ended::Ended;
+use event_id::{Place, Stamp};
 use listeners::{Listener, Listeners};
 use opened::Opened;
 use parked::Parked;
 use questions::{Asked, Asker, Questions};
+use replay::{Found, Gauges, Reader, Replays, Teller};
 use running::RunningCalls;
 use settings::Settings;
 use sse::SseSessions;
@@ -47,8 +53,9 @@ use state::{State, Waits};
 
 /// Begins, recognizes and ends sessions.
 pub struct Sessions {
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     lifetime: Duration,
+    resume: Option<Resume>,
     opened: Opened,
     kept: Arc<Kept>,
 }
@@ -64,15 +71,21 @@ struct Kept {
     running: Arc<RunningCalls>,
     parked: Arc<Parked>,
     levels: Levels,
+    replays: Arc<Replays>,
 }
 
 impl Sessions {
     /// Sessions sealed with these keys, which expire after `lifetime`, used or not. Which ones their
     /// clients have ended is kept in `ended`; without it, a restart forgets them.
-    pub fn new(keys: KeyRing, lifetime: Duration, ended: Option<PathBuf>) -> Self {
+    pub fn new(keys: KeyRing, lifetime: Duration, ended: Option<PathBuf>, metrics: &Metrics) -> Self {
+        let gauges = Gauges {
+            streams: metrics.resumable_streams.clone(),
+            bytes: metrics.replay_bytes.clone(),
+        };
         Self {
-            keys,
+            keys: Arc::new(keys),
             lifetime,
+            resume: None,
             opened: Opened::default(),
             kept: Arc::new(Kept {
                 owner: format!("{:08x}", fastrand::u32(..)),
@@ -84,6 +97,7 @@ impl Sessions {
                 running: Arc::default(),
                 parked: Arc::default(),
                 levels: Levels::default(),
+                replays: Arc::new(Replays::new(gauges)),
             }),
         }
     }
@@ -91,11 +105,19 @@ impl Sessions {
     /// The same sessions, under the keys and the lifetime of another configuration.
     pub fn succeed(&self, keys: KeyRing, lifetime: Duration) -> Self {
         Self {
-            keys,
+            keys: Arc::new(keys),
             lifetime,
+            resume: None,
             opened: Opened::default(),
             kept: Arc::clone(&self.kept),
         }
+    }
+
+    /// The same sessions, whose clients can come back to their streams. What is kept of them is of this process.
+    #[must_use]
+    pub fn resumable(mut self, resume: Option<Resume>) -> Self {
+        self.resume = resume;
+        self
     }
 
     /// The id of a session that begins now; `None` when it would be longer than what we take.
@@ -260,12 +282,52 @@ impl Sessions {
         good.then_some(state)
     }
 
+    /// How much is kept for clients that come back to their streams; nothing unless it is set.
+    pub(crate) fn resume(&self) -> Option<Resume> {
+        self.resume
+    }
+
+    /// For the ids of a session's events.
+    pub(crate) fn stamp(&self, session: &Claims) -> Stamp {
+        Stamp::new(&self.keys, session)
+    }
+
+    /// Begins the stream that answers a call. When as many are kept as may be it is not, and has no stamp.
+    pub(crate) fn replay_call(&self, session: &Claims) -> (Teller, Reader, Option<Stamp>) {
+        let begun = self
+            .resume
+            .and_then(|resume| self.kept.replays.begin(&session.id, false, resume));
+        match begun {
+            Some((teller, reader)) => (teller, reader, Some(self.stamp(session))),
+            None => {
+                let (teller, reader) = self.kept.replays.unkept();
+                (teller, reader, None)
+            }
+        }
+    }
+
+    /// Begins a stream that listens; none when as many are kept as may be.
+    pub(crate) fn replay_listening(&self, session: &Claims, resume: Resume) -> Option<(Teller, Reader)> {
+        self.kept.replays.begin(&session.id, true, resume)
+    }
+
+    /// What there is of a stream of a session.
+    pub(crate) fn find_replay(&self, session: &Claims, place: Place) -> Found {
+        self.kept.replays.find(&session.id, place.stream, place.event)
+    }
+
+    /// A session's streams that listen without a client give way to another one.
+    pub(crate) fn make_way(&self, session: &Claims) {
+        self.kept.replays.make_way(&session.id);
+    }
+
     /// The client ends its session.
     pub(crate) fn end(&self, claims: &Claims) {
         let now = seconds(SystemTime::now());
         self.kept.settings.forget(&claims.id);
         self.kept.ended.insert(&claims.id, claims.expires, now);
         self.kept.listeners.end(&claims.id);
+        self.kept.replays.end(&claims.id);
     }
 }
 

@@ -14,10 +14,11 @@ use pingora::protocols::http::ServerSession;
 use prometheus::IntGauge;
 use upstream::Upstream;
 
-use connection::Connection;
+pub(crate) use connection::Connection;
 
 use super::listen::Listen;
 use super::reply::Gone;
+use super::resumable::following::Following;
 use super::sse::Sse;
 use super::telling::HEARTBEAT;
 use crate::health::Health;
@@ -38,6 +39,7 @@ pub(crate) struct Held {
 enum Told {
     Listen(Box<Listen>),
     Sse(Box<Sse>),
+    Following(Box<Following>),
 }
 
 impl Held {
@@ -57,10 +59,22 @@ impl Held {
         }
     }
 
+    /// A stream that its client can come back to.
+    pub(crate) fn following(following: Following, gauge: &IntGauge) -> Self {
+        Self {
+            told: Told::Following(Box::new(following)),
+            _open: Open::count(gauge),
+        }
+    }
+
     /// Tells until there is nothing more to tell, or nobody to tell it to. A client must take each piece
     /// within `stalled`.
     pub(crate) async fn run(mut self, http: ServerSession, stalled: Duration) {
-        let _ = self.tell(Connection::of(http, stalled)).await;
+        let connection = Connection::of(http, stalled);
+        let _ = match &mut self.told {
+            Told::Following(following) => Box::pin(following.tell_on(connection)).await,
+            Told::Listen(_) | Told::Sse(_) => self.tell(connection).await,
+        };
         if let Told::Sse(sse) = self.told {
             let _ = tokio::time::timeout(END_WITHIN, Box::pin(sse.end())).await;
         }
@@ -91,8 +105,8 @@ impl Held {
     /// How long the client of a stream that we end is to stay away, in milliseconds.
     fn pause(&self) -> Option<u64> {
         match &self.told {
-            Told::Listen(listen) if listen.may_be_told_when_to_return() => Some(fastrand::u64(RETURNS)),
-            Told::Listen(_) | Told::Sse(_) => None,
+            Told::Listen(listen) => pause_of(listen),
+            Told::Sse(_) | Told::Following(_) => None,
         }
     }
 
@@ -101,8 +115,16 @@ impl Held {
         match &mut self.told {
             Told::Listen(listen) => listen.next().await,
             Told::Sse(sse) => sse.next().await,
+            Told::Following(_) => None,
         }
     }
+}
+
+/// How long the client of a listening stream that we end is to stay away, in milliseconds.
+pub(super) fn pause_of(listen: &Listen) -> Option<u64> {
+    listen
+        .may_be_told_when_to_return()
+        .then(|| fastrand::u64(RETURNS))
 }
 
 /// Counts a held stream for as long as it is.

@@ -49,17 +49,24 @@ pub(crate) async fn listen(
     entry: Entry,
     claims: &Arc<Claims>,
 ) -> Result<Option<Held>, Gone> {
-    let headers = match admit(current, visit) {
-        Ok(headers) => headers,
+    let listen = match claim(current, visit, claims) {
+        Ok(listen) => listen,
         Err(failure) => return turn_away(door, entry, &failure).await.map(|()| None),
-    };
-    let Some(listener) = current.sessions.listen(claims) else {
-        let failure = Failure::Busy("this session has as many streams as it may have");
-        return turn_away(door, entry, &failure).await.map(|()| None);
     };
     door.begin_events(Extra::default()).await?;
     entry.finish(Outcome::Ok, Some(200), None);
-    let listen = Listen {
+    let gauge = &current.account.metrics().held[HeldBy::Http as usize];
+    Ok(Some(Held::listen(listen, gauge)))
+}
+
+/// Takes a place among those that listen to a session.
+pub(super) fn claim(current: &Generation, visit: &Visit, claims: &Arc<Claims>) -> Result<Listen, Failure> {
+    let headers = admit(current, visit)?;
+    let listener = current
+        .sessions
+        .listen(claims)
+        .ok_or(Failure::Busy("this session has as many streams as it may have"))?;
+    Ok(Listen {
         ended: listener.ended(),
         listener,
         hearing: None,
@@ -72,9 +79,7 @@ pub(crate) async fn listen(
             upstream: Arc::clone(&visit.upstream),
         },
         until: Instant::now() + claims.time_left(),
-    };
-    let gauge = &current.account.metrics().held[HeldBy::Http as usize];
-    Ok(Some(Held::listen(listen, gauge)))
+    })
 }
 
 impl Listen {

@@ -151,6 +151,11 @@ impl<'a> Door<'a> {
         self.write(event.freeze(), false).await
     }
 
+    /// Events as they are written.
+    pub(crate) async fn frame(&mut self, events: Bytes) -> Result<(), Gone> {
+        self.write(events, false).await
+    }
+
     /// A sign of life that means nothing.
     pub(crate) async fn heartbeat(&mut self) -> Result<(), Gone> {
         self.write(Bytes::from_static(sse::COMMENT), false).await

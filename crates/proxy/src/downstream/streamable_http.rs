@@ -12,6 +12,7 @@ use super::body;
 use super::parting::leave;
 use super::refusal::{cut_dropped, refuse, turn_away};
 use super::reply::{Door, Extra, Gone};
+use super::resumable::call as resumable;
 use super::telling::{HEARTBEAT, tell};
 use crate::account::Entry;
 use crate::app::draining;
@@ -23,7 +24,7 @@ use crate::session::Claims;
 
 /// A client that takes events gets the head of its stream after this long, so that nothing between
 /// it and us takes the silence for a dead connection (`protocol.md` D-12).
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves a POST.
 pub(crate) async fn post(
@@ -75,6 +76,10 @@ async fn one(
             return refuse(door, entry, &failure, message.id()).await;
         }
     };
+    if let Some(session) = resumable::session_of(current, &call) {
+        // Large, and only where it was asked for.
+        return Box::pin(resumable::serve(current, door, call, &session)).await;
+    }
     let era = call.era;
     // The id of the session that a handshake begins is told with the head, which must wait for it.
     let takes_events = visit.accepts.events && message.kind() == Kind::Request && !call.handshake;

@@ -64,6 +64,14 @@ impl Connection {
         }
     }
 
+    /// Events as they are written.
+    pub(crate) async fn frame(&mut self, events: Bytes) -> Result<(), Gone> {
+        match self {
+            Self::Bare(bare) => bare.chunks(&events).await,
+            Self::Whole(http) => Box::pin(Door::resume(http).frame(events)).await,
+        }
+    }
+
     /// A sign of life that means nothing.
     pub(crate) async fn heartbeat(&mut self) -> Result<(), Gone> {
         match self {
