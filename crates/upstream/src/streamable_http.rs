@@ -454,16 +454,17 @@ fn lines(headers: &Headers, session: Option<&Session>) -> Vec<(HeaderName, Heade
     add(header::CONTENT_TYPE, JSON);
     add(header::ACCEPT, BOTH_TYPES);
     add(header::USER_AGENT, USER_AGENT);
-    // A session is spoken in the revision that was agreed in it, whatever the client writes.
-    let agreed = session
-        .map(|session| session.revision)
-        .filter(|revision| *revision >= Revision::V2025_06_18);
+    // A session is spoken in the revision that was agreed in it, whatever the client writes. Earlier ones do not
+    // know the header: there it may be missing, but not say another.
+    let agreed = session.map(|session| session.revision);
+    let always = agreed.filter(|revision| *revision >= Revision::V2025_06_18);
     for (name, value) in &headers.passed {
-        if agreed.is_none() || *name != VERSION {
+        let may_say = agreed.is_none_or(|agreed| always.is_none() && value == agreed.as_str());
+        if *name != VERSION || may_say {
             add(name.clone(), value.clone());
         }
     }
-    if let Some(revision) = agreed {
+    if let Some(revision) = always {
         add(VERSION, HeaderValue::from_static(revision.as_str()));
     }
     if let Some(id) = session.and_then(|session| session.id.as_deref())

@@ -19,6 +19,11 @@ const EARLIER_AT_2026_07_28: &Exceptions = &[
     ),
 ];
 const AT_EARLIER: &Exceptions = &[
+    (
+        "input-required-result-ignore-extra-params",
+        "sep-2322-ignore-unexpected-params",
+        OWN_KEYS,
+    ),
     (BASIC, "sep-2322-elicitation-incomplete", OWN_KEYS),
     (BASIC, "sep-2322-elicitation-complete", OWN_KEYS),
     (
