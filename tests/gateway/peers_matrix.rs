@@ -140,10 +140,18 @@ impl Pair {
 /// Lets each client make its visits in a process of its own, a few at a time; gives what came of them in the same order.
 async fn play(clients: &[Client], plans: Vec<Vec<Cell>>) -> Vec<Outcomes> {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
+    // Clients without a session share the process of an earlier server, and while two of them call it none can be
+    // asked anything there (D-45).
+    let alone = Arc::new(Semaphore::new(1));
     let mut running = Vec::new();
     for (client, cells) in clients.iter().zip(plans) {
         let (player, name, turns) = (client.player.clone(), client.name.clone(), turns.clone());
+        let alone = matches!(client.knows, Knows::Both | Knows::Only(harness::MODERN)).then(|| alone.clone());
         running.push(tokio::spawn(async move {
+            let _alone = match &alone {
+                Some(alone) => Some(alone.acquire().await.unwrap()),
+                None => None,
+            };
             let _turn = turns.acquire().await.unwrap();
             match cells.is_empty() {
                 true => Outcomes::new(),

@@ -6,7 +6,7 @@ use upstream::handshake::agreed_revision;
 use upstream::{Fault, Session};
 
 use crate::answer::{Answer, First};
-use crate::bridge::{Crossing, Hop, greeting};
+use crate::bridge::{Crossing, greeting};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
@@ -21,7 +21,7 @@ const GREETING: usize = 1024;
 pub(crate) async fn begin_session(
     current: &Generation,
     call: &Call,
-    hop: &Hop,
+    (crossing, hop): (Crossing, Between),
     answer: &mut Answer,
     upstream_session: Option<Box<str>>,
 ) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ pub(crate) async fn begin_session(
     };
     let agreed = agreed_revision(agreement);
     let server = agreed.unwrap_or(Revision::LATEST_LEGACY);
-    let (theirs, between) = match hop.crossing {
+    let (theirs, between) = match crossing {
         Crossing::Up => (
             Session {
                 id: None,
@@ -47,7 +47,7 @@ pub(crate) async fn begin_session(
                     .params()
                     .and_then(|params| greeting::kept(params, GREETING)),
             },
-            hop.between,
+            hop,
         ),
         Crossing::None | Crossing::Down => (
             Session {
@@ -64,7 +64,7 @@ pub(crate) async fn begin_session(
     if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
         return end_unused(current, call, &theirs).await;
     }
-    if hop.crossing == Crossing::None && !between.is_same() {
+    if crossing == Crossing::None && !between.is_same() {
         answer.first = First::Answer(agreeing(agreement, between));
     }
     let sessions = &current.sessions;

@@ -196,6 +196,10 @@ impl Drop for Incoming {
         let (Some(current), Some(mut exchange)) = (self.told_on.take(), self.exchange.take()) else {
             return;
         };
+        // At the end of the process nobody is there to tell it.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         let (request, stream) = (self.request.clone(), self.stream.take());
         current.detach(async move {
             exchange.cancel(&request, "its client left").await;

@@ -67,16 +67,21 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     };
     if let Some(mut answer) = here {
         if call.handshake {
-            begin_session(current, call, &hop, &mut answer, None).await?;
+            begin_session(current, call, (hop.crossing, hop.between), &mut answer, None).await?;
         }
         return Ok(answer);
     }
     let headers = hop.passing(headers);
     let (request, bridge) = hop.cross(current, call, &headers)?;
-    let opened = upstream.open(hop.conversation.clone(), headers);
+    let Hop {
+        conversation,
+        between,
+        crossing,
+    } = hop;
+    let opened = upstream.open(conversation, headers);
     let exchange = deadline.keep(opened).await?;
     let mut incoming = Incoming::new(exchange, request, deadline);
-    if hop.crossing == Crossing::Down {
+    if crossing == Crossing::Down {
         incoming = incoming.told_if_given_up(current);
     }
     let sent = incoming.send().await?;
@@ -86,7 +91,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     }
     let mut answer = Answer::begin(&sent, incoming, bridge).await?;
     if call.handshake {
-        begin_session(current, call, &hop, &mut answer, sent.session).await?;
+        begin_session(current, call, (crossing, between), &mut answer, sent.session).await?;
     }
     Ok(answer)
 }

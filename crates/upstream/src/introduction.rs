@@ -111,6 +111,14 @@ impl Upstream {
         if eras.legacy != Legacy::Unasked {
             return Ok(eras);
         }
+        let ask = || {
+            let (upstream, headers) = (Arc::clone(self), headers.clone());
+            async move { upstream.ask_legacy(&headers).await }
+        };
+        self.asking_both.join(ask).await
+    }
+
+    async fn ask_legacy(self: &Arc<Self>, headers: &Headers) -> Result<Arc<Eras>, Error> {
         let legacy = match self.greeted(headers).await {
             Ok(introduction) => Legacy::Spoken(introduction.revision),
             Err(error) => match error.fault {
@@ -118,6 +126,7 @@ impl Upstream {
                 Fault::NotSpoken { .. }
                 | Fault::Broken(_)
                 | Fault::Misjudged(_)
+                | Fault::Exited(_)
                 | Fault::Status {
                     status: 400 | 404 | 405 | 415,
                     ..

@@ -12,6 +12,7 @@ use crate::breaker::{Breaker, Pass};
 use crate::error::{Error, Fault};
 use crate::exchange::Exchange;
 use crate::feed::Feeds;
+use crate::flight::Flight;
 use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::introduction::Introductions;
 use crate::listening::Listening;
@@ -40,6 +41,7 @@ pub struct Upstream {
     pub(crate) taken_back: TakenBack,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) slots: Slots,
+    pub(crate) asking_both: Flight<Arc<Eras>>,
     pub(crate) introductions: Introductions,
     pub(crate) lists: Lists,
     pub(crate) feeds: Feeds,
@@ -83,6 +85,7 @@ impl Upstream {
             renewals: Renewals::default(),
             taken_back: TakenBack::default(),
             slots: Slots::new(MAX_CONCURRENCY),
+            asking_both: Flight::default(),
             introductions: Introductions::default(),
             lists: Lists::default(),
             feeds: Feeds::default(),
