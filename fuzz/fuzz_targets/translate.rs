@@ -52,7 +52,6 @@ fn whole(between: Between, asked: &Method, message: &Message, bytes: &[u8]) {
                 [("k", bytes)],
                 Some(bytes),
             ));
-            check(&Retry::removed(message));
             _ = Retry::read(message);
             between.request(message, &said)
         }

@@ -130,8 +130,8 @@ async fn a_child_may_ask_in_the_middle_of_a_call_too() {
     assert!(words(&result).contains("Ada"), "{result}");
 }
 
-#[tokio::test]
-async fn questions_that_come_together_are_put_together() {
+/// A server that asks for a name and a completion at once.
+async fn asking_two_things() -> Server {
     let server = Server::of(LEGACY).on("tools/call", |request| {
         let (who, what) = (
             questions::name().request("who"),
@@ -144,7 +144,12 @@ async fn questions_that_come_together_are_put_together() {
             .hear(&what["id"])
             .conclude(request, said)
     });
-    let server = server.start().await;
+    server.start().await
+}
+
+#[tokio::test]
+async fn questions_that_come_together_are_put_together() {
+    let server = asking_two_things().await;
     let gateway = gateway(&server).await;
     let client = able(&gateway);
 
@@ -165,19 +170,7 @@ async fn questions_that_come_together_are_put_together() {
 
 #[tokio::test]
 async fn answers_may_come_in_several_calls() {
-    let server = Server::of(LEGACY).on("tools/call", |request| {
-        let (who, what) = (
-            questions::name().request("who"),
-            questions::completion().request("what"),
-        );
-        Reply::stream()
-            .event(&who)
-            .event(&what)
-            .hear(&who["id"])
-            .hear(&what["id"])
-            .conclude(request, said)
-    });
-    let server = server.start().await;
+    let server = asking_two_things().await;
     let gateway = gateway(&server).await;
     let client = able(&gateway);
 

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use clients::{Client, Knows, clients};
-use limits::{Spoken, TRANSLATES, cannot};
+use limits::{Spoken, cannot};
 use page::{FEATURES, Outcome, Visit, page};
 use servers::{MORE, Place, REMOTE, Servers, directly, everywhere};
 
@@ -315,7 +315,7 @@ async fn every_official_client_reaches_every_official_server() {
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
-    if !is_direct && TRANSLATES {
+    if !is_direct {
         pages::keep(
             "compatibility.md",
             "matrix",
@@ -368,7 +368,7 @@ async fn the_inspector_reaches_every_server() {
     let servers = Servers::start().await;
     // It asks for `legacy` unless told otherwise.
     let reached: Vec<Place> = everywhere()
-        .filter(|place| place.transport == Transport::Http && (TRANSLATES || place.newest_legacy().is_some()))
+        .filter(|place| place.transport == Transport::Http)
         .collect();
     let mut gateway = Gateway::new();
     for place in &reached {

@@ -185,12 +185,11 @@ fn required_meta(message: &Message) -> Result<Cow<'_, str>, Refusal> {
     if message.client_capabilities().is_none() {
         return Err(missing(meta::CLIENT_CAPABILITIES, "an object"));
     }
-    if let Some(level) = message.log_level() {
-        let level = json::decode_bytes(level).unwrap_or_default();
-        if !meta::LOG_LEVELS.contains(&level.as_ref()) {
-            let words = format!("`params._meta` has a `{}` that is no log level", meta::LOG_LEVEL);
-            return Err(Refusal::new(code::INVALID_PARAMS, words));
-        }
+    if let Some(level) = message.log_level()
+        && meta::log_level(level).is_none()
+    {
+        let words = format!("`params._meta` has a `{}` that is no log level", meta::LOG_LEVEL);
+        return Err(Refusal::new(code::INVALID_PARAMS, words));
     }
     Ok(version)
 }

@@ -5,7 +5,7 @@ mod retry;
 mod url;
 
 pub use retry::Retry;
-pub use url::{url_elicitation, url_requests};
+pub use url::url_requests;
 
 use crate::id::Id;
 use crate::json::{self, Scanner, quote};

@@ -22,6 +22,12 @@ pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 /// Under which token progress is reported. The one reserved name without a prefix.
 pub const PROGRESS_TOKEN: &str = "progressToken";
 
+/// Which of [`LOG_LEVELS`] a JSON text says, by its place there.
+pub fn log_level(raw: &[u8]) -> Option<usize> {
+    let said = crate::json::decode_bytes(raw)?;
+    LOG_LEVELS.iter().position(|level| *level == said)
+}
+
 /// The log levels, least grave first (RFC 5424).
 pub const LOG_LEVELS: [&str; 8] = [
     "debug",

@@ -4,7 +4,7 @@ use mcp::{Kind, Message};
 
 use crate::bridge::Bridge;
 use crate::failure::Failure;
-use crate::incoming::{Incoming, Sent};
+use crate::incoming::Incoming;
 
 /// An answer that has begun.
 pub(crate) struct Answer {
@@ -55,13 +55,13 @@ impl Answer {
         }
     }
 
-    /// What comes of a call that was sent.
+    /// What comes of a call that was sent, whose server gave it this HTTP status.
     ///
     /// # Errors
     /// When nothing does.
-    pub(crate) async fn begin(sent: &Sent, incoming: Incoming, bridge: Bridge) -> Result<Self, Failure> {
+    pub(crate) async fn begin(status: u16, incoming: Incoming, bridge: Bridge) -> Result<Self, Failure> {
         let mut answer = Self {
-            status: bridge.status(sent.status),
+            status: bridge.status(status),
             session: None,
             first: First::Told,
             incoming: Some(incoming),

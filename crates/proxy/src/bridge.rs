@@ -7,6 +7,7 @@
 
 pub(crate) mod here;
 pub(crate) mod greeting;
+mod question;
 pub(crate) mod relay;
 pub(crate) mod rounds;
 pub(crate) mod parking;

@@ -38,17 +38,6 @@ pub(crate) struct Sent {
     pub(crate) answers: bool,
 }
 
-impl Sent {
-    /// What was sent by others, and will be answered.
-    pub(crate) fn at_once() -> Self {
-        Self {
-            status: 200,
-            session: None,
-            answers: true,
-        }
-    }
-}
-
 impl Incoming {
     /// A call that is not sent yet.
     pub(crate) fn new(exchange: Exchange, request: Message, deadline: Deadline) -> Self {
@@ -183,11 +172,6 @@ impl Incoming {
     /// How long it may still take.
     pub(crate) fn deadline(&mut self) -> &mut Deadline {
         &mut self.deadline
-    }
-
-    /// The same, for the call that follows this one.
-    pub(crate) fn into_deadline(self) -> Deadline {
-        self.deadline.clone()
     }
 }
 

@@ -89,7 +89,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     if !sent.answers {
         return Ok(Answer::accepted());
     }
-    let mut answer = Answer::begin(&sent, incoming, bridge).await?;
+    let mut answer = Answer::begin(sent.status, incoming, bridge).await?;
     if call.handshake {
         begin_session(current, call, (crossing, between), &mut answer, sent.session).await?;
     }

@@ -243,16 +243,11 @@ impl Sessions {
         &self.kept.levels
     }
 
-    /// What a session, or the state of a call, is bound to beside its principal.
-    pub(crate) fn binding(&self, visit: &Visit) -> Vec<u8> {
-        binding(visit)
-    }
-
     /// The `requestState` of a call that waits.
     pub(crate) fn seal_state(
         &self,
-        binding: &[u8],
-        principal: &[u8],
+        visit: &Visit,
+        principal: &Principal,
         request: &Message,
         waits: Waits,
         within: Duration,
@@ -260,24 +255,24 @@ impl Sessions {
         let state = State {
             waits,
             expires: seconds(SystemTime::now()) + within.as_secs().max(1),
-            principal: principal.to_vec(),
+            principal: principal.binding().to_vec(),
             request: state::fingerprint(request),
         };
-        state::seal(&self.keys, binding, &state)
+        state::seal(&self.keys, &binding(visit), &state)
     }
 
     /// What waits for the client of a request; nothing when its `requestState` is not ours, was made for another
     /// principal, place or request, or has expired.
     pub(crate) fn open_state(
         &self,
-        binding: &[u8],
-        principal: &[u8],
+        visit: &Visit,
+        principal: &Principal,
         request: &Message,
         text: &str,
     ) -> Option<State> {
-        let state = state::open(&self.keys, binding, text)?;
+        let state = state::open(&self.keys, &binding(visit), text)?;
         let good = state.expires > seconds(SystemTime::now())
-            && state.principal == principal
+            && state.principal == principal.binding()
             && state.request == state::fingerprint(request);
         good.then_some(state)
     }

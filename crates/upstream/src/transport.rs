@@ -77,6 +77,18 @@ pub struct Agreement {
     pub result: Message,
 }
 
+impl Agreement {
+    /// On a wire that is the session itself.
+    pub(crate) fn on_wire(revision: Revision, result: Message) -> Self {
+        let session = Session {
+            id: None,
+            revision,
+            greeting: None,
+        };
+        Self { session, result }
+    }
+}
+
 /// A legacy session with an upstream.
 #[derive(Debug, Clone)]
 pub struct Session {

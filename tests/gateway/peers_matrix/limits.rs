@@ -8,9 +8,6 @@ use super::{
     servers::{Place, Server},
 };
 
-/// Whether the gateway translates. Until then only those meet who would without it.
-pub(super) const TRANSLATES: bool = true;
-
 /// In which words each side of a pair speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spoken {
@@ -21,9 +18,6 @@ pub(super) struct Spoken {
 impl Spoken {
     /// With a gateway in between, where each hop agrees on a revision alone. `None` where they do not meet.
     pub(super) fn through(client: &Client, place: Place) -> Option<Self> {
-        if !TRANSLATES {
-            return Self::directly(client, place);
-        }
         let newest = if place.is_modern() {
             MODERN
         } else {

@@ -78,17 +78,4 @@ impl<'a> Retry<'a> {
         }
         request.with_params(&edits.apply()).with_id(id)
     }
-
-    /// The request as if it were a first one: the digest of two rounds of a call is taken of this.
-    pub fn removed(request: &Message) -> Message {
-        let Ok(params) = Object::parse(request.params().unwrap_or(b"{}")) else {
-            return request.clone();
-        };
-        let mut edits = params.edit();
-        edits.remove(RESPONSES).remove(STATE);
-        if edits.is_empty() {
-            return request.clone();
-        }
-        request.with_params(&edits.apply())
-    }
 }

@@ -1,9 +1,8 @@
-//! `-32042`, by which 2025-11-25 says that a user must visit URLs first, and the same as questions of 2026-07-28.
+//! `-32042`, by which 2025-11-25 says that a user must visit URLs first, as questions of 2026-07-28.
 
 use super::{InputRequest, MOST, Malformed};
 use crate::code;
-use crate::id::Id;
-use crate::json::{Scanner, quote};
+use crate::json::Scanner;
 use crate::message::Message;
 use crate::method::Method;
 use crate::object::Object;
@@ -37,32 +36,6 @@ pub fn url_requests(error: &Message) -> Result<Vec<InputRequest<'static>>, Malfo
         return Err(Malformed::Empty);
     }
     Ok(requests)
-}
-
-/// The error `-32042` in answer to `id`, of questions by URL: each with the `elicitationId` that names it to the
-/// client. `None` if there are none, or one of them is another question.
-pub fn url_elicitation(id: &Id, requests: &[(InputRequest<'_>, String)]) -> Option<Message> {
-    let mut elicitations = Vec::new();
-    for (request, name) in requests {
-        let params = Object::parse(request.params.as_deref()?).ok()?;
-        if request.method != Method::ElicitationCreate || params.get_text("mode").as_deref() != Some("url") {
-            return None;
-        }
-        let mut edits = params.edit();
-        edits.set("elicitationId", quote(name));
-        elicitations.push(String::from_utf8(edits.apply().to_vec()).ok()?);
-    }
-    if elicitations.is_empty() {
-        return None;
-    }
-    let data = format!(r#"{{"elicitations":[{}]}}"#, elicitations.join(","));
-    let words = "the user must visit a URL first";
-    Some(Message::error_reply(
-        Some(id),
-        code::URL_ELICITATION,
-        words,
-        Some(&data),
-    ))
 }
 
 fn url_request(index: usize, text: &str) -> Result<InputRequest<'static>, Malformed> {

@@ -3,8 +3,7 @@
 use super::message;
 use bytes::Bytes;
 use mcp::input::{
-    InputRequest, InputRequired, MOST, Malformed, ResultType, Retry, input_required, result_type,
-    url_elicitation, url_requests,
+    InputRequired, MOST, Malformed, ResultType, Retry, input_required, result_type, url_requests,
 };
 use mcp::{Between, Id, Limits, Message, Method, Revision};
 use std::path::Path;
@@ -264,12 +263,6 @@ fn a_call_is_made_again_with_nothing_else_changed() {
 
     let none = Retry::compose(&again, &Id::number(10), [], None);
     assert_eq!(Retry::read(&none), Ok(None));
-    assert_eq!(
-        text(Retry::removed(&first).params().expect("parameters")),
-        text(none.params().expect("parameters"))
-    );
-    let untouched = Retry::removed(&none);
-    assert_eq!(untouched.bytes().as_ptr(), none.bytes().as_ptr());
 
     let bare = message(r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get"}"#);
     let bare = Retry::compose(&bare, &Id::number(2), [], Some(br#""s""#));
@@ -302,25 +295,6 @@ fn visits_of_2025_11_25_are_questions_of_2026_07_28_and_back() {
     );
     let keys: Vec<_> = requests.iter().map(|request| request.key.as_ref()).collect();
     assert_eq!(keys, ["u0", "u1"]);
-
-    let named: Vec<_> = requests
-        .into_iter()
-        .map(|request| {
-            let name = format!("n-{}", request.key);
-            (request, name)
-        })
-        .collect();
-    let back = url_elicitation(&Id::text("x"), &named).expect("visits only");
-    assert_eq!(back.error_code(), Some(-32042));
-    assert!(text(back.bytes()).contains(r#""message":"in","n":1.10,"elicitationId":"n-u0"}"#));
-
-    let form = InputRequest {
-        key: "f".into(),
-        method: Method::ElicitationCreate,
-        params: Some(b"{}".as_slice().into()),
-    };
-    assert!(url_elicitation(&Id::number(1), &[(form, "n".to_owned())]).is_none());
-    assert!(url_elicitation(&Id::number(1), &[]).is_none());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use mcp::{Id, Message, Method, Object, Refusal, code, meta};
 use upstream::{Error, Following, Headers, Interest, MessageStream, Upstream};
 
-use super::here::Handled as _;
 use crate::failure::Failure;
 
 /// Begins a subscription at a server that knows none: its acknowledgement first, then what changes.
@@ -23,7 +22,12 @@ pub(super) async fn follow(
     let wanted = wanted.filter(|filter| filter.starts_with(b"{"));
     let (Some(id), Some(wanted)) = (request.id(), wanted) else {
         let words = "`params.notifications` must be an object that says what to listen to";
-        return Err(Refusal::handled(code::INVALID_PARAMS, words).into());
+        // 400 would send a client of both eras to the other (`protocol.md` D-10).
+        let refusal = Refusal {
+            status: 200,
+            ..Refusal::new(code::INVALID_PARAMS, words)
+        };
+        return Err(refusal.into());
     };
     let following = upstream
         .follow(Interest::of_filter(wanted), headers.into_kept())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcp::header::Parameters;
 use mcp::translate::Between;
-use mcp::{Era, Id, Kind, Message, Method, Refusal, code, meta};
+use mcp::{Era, Id, Kind, Message, Method, code, meta};
 use upstream::{Conversation, Fault, Headers};
 
 use super::parking::{self, Return};
@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::incoming::{Incoming, Sent};
+use crate::incoming::Incoming;
 use crate::session::settings::WATCHED;
 
 /// The answer to a call that does not reach its server; none when it is to.
@@ -164,7 +164,7 @@ async fn down(
                 ..hop.between
             };
             let bridge = Bridge::Relay(Relay::new(between, method.clone(), None));
-            Answer::begin(&Sent::at_once(), incoming, bridge).await.map(Some)
+            Answer::begin(200, incoming, bridge).await.map(Some)
         }
         Method::Initialize
         | Method::Ping
@@ -179,7 +179,7 @@ async fn down(
         _ => match parking::come_back(current, call, hop.between).await? {
             Return::Anew => {
                 if let (Some(level), Conversation::Pooled(pooled)) =
-                    (parking::level(request), &hop.conversation)
+                    (parking::wanted(request), &hop.conversation)
                 {
                     let headers = hop.passing(headers.clone());
                     current
@@ -218,8 +218,8 @@ async fn check_repeated_arguments(call: &Call, headers: &Headers) -> Result<(), 
 }
 
 fn level(request: &Message) -> Option<&'static str> {
-    let level: String = serde_json::from_slice(request.params_member("level")?).ok()?;
-    meta::LOG_LEVELS.into_iter().find(|known| *known == level)
+    let level = meta::log_level(request.params_member("level")?)?;
+    Some(meta::LOG_LEVELS[level])
 }
 
 fn unknown(id: &Id, method: &Method) -> Message {
@@ -229,17 +229,4 @@ fn unknown(id: &Id, method: &Method) -> Message {
 
 fn invalid(id: &Id, words: &str) -> Message {
     Message::error_reply(Some(id), code::INVALID_PARAMS, words, None)
-}
-
-/// Refusals of a request that was read and handled: their status is that of an answer.
-pub(crate) trait Handled {
-    fn handled(code: i64, words: &str) -> Self;
-}
-
-impl Handled for Refusal {
-    fn handled(code: i64, words: &str) -> Self {
-        let mut refusal = Self::new(code, words.to_owned());
-        refusal.status = 200;
-        refusal
-    }
 }

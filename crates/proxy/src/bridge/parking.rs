@@ -11,14 +11,16 @@ use std::time::Duration;
 use mcp::input::{self, InputRequest, Retry};
 use mcp::translate::Between;
 use mcp::{ClientCapabilities, Id, Kind, Message, Method, Refusal, code, meta};
+use policy::Principal;
 use tokio::time::Instant;
 
+use super::question::{is_accepted, is_offered, unaskable};
 use super::{Bridge, over, relay};
 use crate::answer::Answer;
-use crate::call::Call;
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::incoming::{Incoming, Sent};
+use crate::incoming::Incoming;
 use crate::session::parked::{Counted, ParkedCall, Question};
 use crate::session::state::{State, Waits};
 
@@ -29,15 +31,10 @@ const TOGETHER: Duration = Duration::from_millis(20);
 pub(crate) struct Parking {
     current: Arc<Generation>,
     between: Between,
+    visit: Arc<Visit>,
+    principal: Principal,
     /// The request, as its client made it this time.
     request: Message,
-    capabilities: Vec<u8>,
-    /// From which of the levels on its client wants log messages.
-    level: Option<usize>,
-    /// What the state is bound to.
-    binding: Vec<u8>,
-    principal: Vec<u8>,
-    upstream: Arc<str>,
     /// How often its client has been asked.
     round: u32,
     ready: VecDeque<Message>,
@@ -58,12 +55,9 @@ impl Parking {
         Self {
             current: Arc::clone(current),
             between,
-            capabilities: call.message.client_capabilities().unwrap_or(b"{}").to_vec(),
+            visit: Arc::clone(&call.visit),
+            principal: call.principal.clone(),
             request: call.message.clone(),
-            level: level(&call.message),
-            binding: current.sessions.binding(&call.visit),
-            principal: call.principal.binding().to_vec(),
-            upstream: Arc::clone(&call.visit.upstream.name),
             round: 0,
             ready: VecDeque::new(),
         }
@@ -143,7 +137,7 @@ impl Parking {
             incoming,
             questions,
             round,
-            upstream: Arc::clone(&self.upstream),
+            upstream: Arc::clone(&self.visit.upstream.name),
             since: Instant::now(),
             _counted: Counted::in_gauge(&self.current.account.metrics().parked),
         };
@@ -170,7 +164,12 @@ impl Parking {
     fn seal(&self, waits: Waits, within: Duration) -> String {
         self.current
             .sessions
-            .seal_state(&self.binding, &self.principal, &self.request, waits, within)
+            .seal_state(&self.visit, &self.principal, &self.request, waits, within)
+    }
+
+    /// What its client can be asked.
+    fn capabilities(&self) -> &[u8] {
+        self.request.client_capabilities().unwrap_or(b"{}")
     }
 
     /// A question as its client can be asked it, or what the server is told instead.
@@ -186,8 +185,8 @@ impl Parking {
         if method == Method::Ping {
             return Err(Box::new(Message::result_reply(&id, "{}")));
         }
-        if let Some(refusal) = undeclared(&self.capabilities, &method, message) {
-            return Err(Box::new(refusal));
+        if !is_offered(self.capabilities(), &method, message.params()) {
+            return Err(Box::new(undeclared(&id, &method)));
         }
         match self.between.question(&method, message.params(), key) {
             Ok(params) => Ok(Question {
@@ -196,10 +195,7 @@ impl Parking {
                 method,
                 params: params.map(std::borrow::Cow::into_owned),
             }),
-            Err(why) => Err(Box::new(match why.stands_for() {
-                Some(result) => Message::result_reply(&id, result),
-                None => Message::error_reply(Some(&id), code::INVALID_PARAMS, why.as_str(), None),
-            })),
+            Err(why) => Err(Box::new(unaskable(&id, why))),
         }
     }
 
@@ -227,11 +223,8 @@ impl Parking {
 
     /// Whether a log message is grave enough. Without a level none is (2026-07-28 server/utilities/logging).
     fn wants(&self, message: &Message) -> bool {
-        let level = message
-            .params_member("level")
-            .and_then(|level| serde_json::from_slice::<String>(level).ok());
-        let position = level.and_then(|level| meta::LOG_LEVELS.iter().position(|known| *known == level));
-        matches!((self.level, position), (Some(least), Some(position)) if position >= least)
+        let level = message.params_member("level").and_then(meta::log_level);
+        matches!((wanted(&self.request), level), (Some(least), Some(level)) if level >= least)
     }
 
     /// The answer as its client is to read it.
@@ -260,7 +253,7 @@ impl Parking {
         let Ok(requests) = input::url_requests(error) else {
             return Ok(failed());
         };
-        if !ClientCapabilities::new(&self.capabilities).elicitation_url() {
+        if !ClientCapabilities::new(self.capabilities()).elicitation_url() {
             let needed = r#"{"requiredCapabilities":{"elicitation":{"url":{}}}}"#;
             let mut refusal = Refusal::new(
                 code::MISSING_CAPABILITY,
@@ -303,7 +296,7 @@ pub(crate) async fn come_back(
     };
     let parking = Parking::new(current, call, between);
     let sessions = &current.sessions;
-    let state = sessions.open_state(&parking.binding, &parking.principal, &call.message, text);
+    let state = sessions.open_state(&call.visit, &call.principal, &call.message, text);
     let State { waits, .. } = state.ok_or(Failure::StateUnknown)?;
     let (number, round) = match waits {
         Waits::Visit => return Ok(visited(call, &retry)),
@@ -347,7 +340,7 @@ impl Parking {
         }
         if missing.is_empty() {
             let bridge = Bridge::Parking(Box::new(self));
-            return Answer::begin(&Sent::at_once(), incoming, bridge).await;
+            return Answer::begin(200, incoming, bridge).await;
         }
         let asked = self.park(incoming, missing).await?;
         Ok(Answer::said(asked))
@@ -356,11 +349,8 @@ impl Parking {
 
 /// What becomes of a call whose user was sent to some addresses: it is made again, if the user went.
 fn visited(call: &Call, retry: &Retry<'_>) -> Return {
-    let went = |response: &[u8]| {
-        let response = mcp::Object::parse(response).ok();
-        response.is_some_and(|response| response.get_text("action").as_deref() == Some("accept"))
-    };
-    let all = !retry.responses.is_empty() && retry.responses.iter().all(|(_, response)| went(response));
+    let all =
+        !retry.responses.is_empty() && retry.responses.iter().all(|(_, response)| is_accepted(response));
     let (Some(id), false) = (call.message.id(), all) else {
         return Return::Anew;
     };
@@ -377,9 +367,8 @@ fn visited(call: &Call, retry: &Retry<'_>) -> Return {
 }
 
 /// From which of the levels on a request wants log messages.
-pub(super) fn level(request: &Message) -> Option<usize> {
-    let level: String = serde_json::from_slice(request.log_level()?).ok()?;
-    meta::LOG_LEVELS.iter().position(|known| *known == level)
+pub(super) fn wanted(request: &Message) -> Option<usize> {
+    request.log_level().and_then(meta::log_level)
 }
 
 /// The requests whose answer may be a question (2026-07-28 basic, multi-round-trip requests).
@@ -391,23 +380,13 @@ pub(super) fn may_ask(method: &Method) -> bool {
 }
 
 /// What a server is told that asks what its client has not offered (`protocol.md` §2.5.3).
-fn undeclared(capabilities: &[u8], method: &Method, question: &Message) -> Option<Message> {
-    let offered = ClientCapabilities::new(capabilities);
-    let (may, code) = match method {
-        Method::SamplingCreateMessage => (offered.sampling(), code::METHOD_NOT_FOUND),
-        Method::RootsList => (offered.roots(), code::METHOD_NOT_FOUND),
-        Method::ElicitationCreate => {
-            let by_url = question.params_member("mode") == Some(br#""url""#);
-            let may = match by_url {
-                true => offered.elicitation_url(),
-                false => offered.elicitation_form(),
-            };
-            (may, code::INVALID_PARAMS)
-        }
-        _ => (false, code::METHOD_NOT_FOUND),
+fn undeclared(id: &Id, method: &Method) -> Message {
+    let code = match method {
+        Method::ElicitationCreate => code::INVALID_PARAMS,
+        _ => code::METHOD_NOT_FOUND,
     };
     let words = "the client of this call has not offered to be asked this";
-    (!may).then(|| Message::error_reply(question.id(), code, words, None))
+    Message::error_reply(Some(id), code, words, None)
 }
 
 fn too_many(question: &Message) -> Message {

@@ -4,6 +4,7 @@ use mcp::translate::Between;
 use mcp::{Era, Id, Kind, Message, Method, Object};
 
 use super::over;
+use super::question::unaskable;
 use crate::failure::Failure;
 use crate::incoming::Incoming;
 use crate::session::Asking;
@@ -113,10 +114,7 @@ pub(crate) fn question_for(asking: Option<&mut Asking>, between: Between, questi
         }
         Err(why) => {
             asking.withdraw(&posed);
-            Asks::Nobody(match why.stands_for() {
-                Some(result) => Message::result_reply(id, result),
-                None => Message::error_reply(Some(id), mcp::code::INVALID_PARAMS, why.as_str(), None),
-            })
+            Asks::Nobody(unaskable(id, why))
         }
     }
 }

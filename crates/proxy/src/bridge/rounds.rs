@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mcp::input::{self, InputRequest, InputRequired, ResultType, Retry};
 use mcp::translate::Between;
-use mcp::{ClientCapabilities, Id, Kind, Message, Method, Revision, code};
+use mcp::{Id, Kind, Message, Method, Revision, code};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use upstream::{Conversation, Fault, Headers, Upstream};
 
 use super::over;
 use super::parking::may_ask;
+use super::question::{address, is_accepted, is_offered};
 use crate::failure::Failure;
 use crate::incoming::Incoming;
 use crate::session::Asking;
@@ -222,7 +223,7 @@ impl Rounds {
     fn pose(&mut self, request: &InputRequest<'_>, waiting: &mut Waiting) -> Result<bool, Failure> {
         let key = request.key.clone().into_owned();
         let params = request.params.as_deref();
-        if !offered(&self.capabilities, &request.method, params) {
+        if !is_offered(&self.capabilities, &request.method, params) {
             return Err(self.broken("it asks its user what was not offered to it"));
         }
         let url = address(&request.method, params);
@@ -300,7 +301,7 @@ impl Rounds {
         match given {
             Ok(given) => {
                 if let Some(url) = visit
-                    && !accepts(&given)
+                    && !is_accepted(&given)
                 {
                     self.visited.remove(&url);
                 }
@@ -325,7 +326,7 @@ impl Rounds {
         let waiting = waiting.ok_or(Failure::Ended)?;
         let mut over = incoming.take().ok_or(Failure::Ended)?;
         over.deadline().pause_since(waiting.since);
-        let mut deadline = over.into_deadline();
+        let mut deadline = over.deadline().clone();
         let id = Id::text(&format!("gw-again-{:016x}", fastrand::u64(..)));
         let given = waiting
             .given
@@ -393,25 +394,6 @@ impl Rounds {
     }
 }
 
-/// Whether the client has offered to be asked this.
-fn offered(capabilities: &[u8], method: &Method, params: Option<&[u8]>) -> bool {
-    let offered = ClientCapabilities::new(capabilities);
-    match method {
-        Method::SamplingCreateMessage => offered.sampling(),
-        Method::RootsList => offered.roots(),
-        Method::ElicitationCreate if address(method, params).is_some() => offered.elicitation_url(),
-        Method::ElicitationCreate => offered.elicitation_form(),
-        _ => false,
-    }
-}
-
-/// Where a question sends its user, if it does.
-fn address(method: &Method, params: Option<&[u8]>) -> Option<String> {
-    let params = mcp::Object::parse(params?).ok()?;
-    let by_url = *method == Method::ElicitationCreate && params.get_text("mode").as_deref() == Some("url");
-    by_url.then(|| params.get_text("url").unwrap_or_default().into_owned())
-}
-
 /// What the server gets for an error of the client, or why it can get nothing: 2026-07-28 has no words for one.
 fn in_place_of_error(method: &Method, error: &Message) -> Result<Vec<u8>, String> {
     match method {
@@ -423,9 +405,4 @@ fn in_place_of_error(method: &Method, error: &Message) -> Result<Vec<u8>, String
             Err(words.unwrap_or_else(|| "without a reason".to_owned()))
         }
     }
-}
-
-fn accepts(response: &[u8]) -> bool {
-    let response = mcp::Object::parse(response).ok();
-    response.is_some_and(|response| response.get_text("action").as_deref() == Some("accept"))
 }

@@ -209,15 +209,7 @@ impl Connections {
             let revision = handshake::agreement(&self.server.name, &answer)?;
             let ready = handshake::initialized_notification();
             connection.put(&ready, headers).await?;
-            let session = Session {
-                id: None,
-                revision,
-                greeting: None,
-            };
-            Ok(Agreement {
-                session,
-                result: answer,
-            })
+            Ok(Agreement::on_wire(revision, answer))
         };
         let agreement = tokio::time::timeout(GREET_WITHIN, greeting)
             .await

@@ -236,15 +236,7 @@ impl Children {
             let answer = wire.answer_to(&question).await?;
             let revision = handshake::agreement(&self.name, &answer).inspect_err(|_| wire.stop())?;
             wire.put(&handshake::initialized_notification()).await?;
-            let session = Session {
-                id: None,
-                revision,
-                greeting: None,
-            };
-            Ok(Agreement {
-                session,
-                result: answer,
-            })
+            Ok(Agreement::on_wire(revision, answer))
         };
         match tokio::time::timeout(GREET_WITHIN, greeting).await {
             Ok(outcome) => outcome,
