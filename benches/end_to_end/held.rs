@@ -22,8 +22,11 @@ const STEADY_WITHIN: Duration = Duration::from_secs(75);
 /// Sessions of the calls that are made beside held streams.
 const CALLERS: usize = 16;
 
-/// Streams opened and closed before anything is measured: what a first one brings to life is no stream's own.
+/// Streams opened and closed before anything is measured, and calls made: what a first one brings to life is no
+/// stream's own. The gateway after it is the base that closed streams are to lead back to.
 const WARMING: usize = 64;
+
+const WARMING_CALLS: usize = 200;
 
 /// Descriptors beside those of streams.
 const OTHERS: u64 = 500;
@@ -156,6 +159,7 @@ impl Holder {
 
     async fn weigh(&self, door: &Door, count: usize) -> Outcome<Row> {
         let program = door.program.as_ref().ok_or("nobody holds these streams")?;
+        load::drive(door, 1, WARMING_CALLS).await?;
         drop(streams::open(door.address, door.path, self.kind, WARMING).await?);
         let at_rest = steady(program, STEADY_FOR).await?;
         let streams = streams::open(door.address, door.path, self.kind, count).await?;

@@ -18,6 +18,7 @@ pub(crate) mod settings;
 pub(crate) mod running;
 pub(crate) mod state;
 pub(crate) mod parked;
+mod shrink;
 
 use std::path::PathBuf;
 use std::sync::Arc;

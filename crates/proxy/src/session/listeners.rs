@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::shrink::shrink;
 use super::token;
 
 /// Streams that may listen to one session at once.
@@ -123,10 +124,7 @@ impl Drop for Listener {
             .send_modify(|streams| streams.retain(|number| *number != self.number));
         if self.session.streams.borrow().is_empty() {
             sessions.remove(&self.id);
-            if sessions.is_empty() {
-                // Room for thousands is given back with the last of them.
-                sessions.shrink_to_fit();
-            }
+            shrink(&mut sessions);
         }
     }
 }

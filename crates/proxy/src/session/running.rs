@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use mcp::Id;
 use tokio_util::sync::CancellationToken;
 
+use super::shrink::shrink;
 use super::token;
 
 /// Every such call that runs; as many as run at once.
@@ -60,7 +61,9 @@ impl RunningCall {
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        self.calls.locked().remove(&self.key);
+        let mut calls = self.calls.locked();
+        calls.remove(&self.key);
+        shrink(&mut calls);
     }
 }
 

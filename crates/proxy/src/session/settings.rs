@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use super::shrink::shrink;
 use super::token;
 
 /// Sessions with settings; beyond it those that set something longest ago are forgotten, one in sixteen.
@@ -73,7 +74,9 @@ impl Settings {
 
     /// The session has ended.
     pub(crate) fn forget(&self, session: &token::Id) {
-        self.locked().sessions.remove(session);
+        let sessions = &mut self.locked().sessions;
+        sessions.remove(session);
+        shrink(sessions);
     }
 
     fn locked(&self) -> MutexGuard<'_, Table> {

@@ -13,6 +13,7 @@ use mcp::{Id, Message};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::shrink::shrink;
 use super::{Claims, token};
 
 /// Messages that may wait for a stream's reader. Whoever has one more waits, and so does its server.
@@ -227,7 +228,9 @@ impl Drop for Running {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.session.ended.cancel();
-        self.sessions.locked().remove(&self.session.id);
+        let mut open = self.sessions.locked();
+        open.remove(&self.session.id);
+        shrink(&mut open);
     }
 }
 
