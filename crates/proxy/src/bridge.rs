@@ -155,6 +155,17 @@ impl Hop {
         }
     }
 
+    /// The session of the gateway's own that serves it: the one that all share, where it has none of its client's.
+    pub(crate) fn pooled(&self) -> Pooled {
+        match &self.conversation {
+            Conversation::Pooled(pooled) => pooled.clone(),
+            Conversation::Modern
+            | Conversation::Bridged
+            | Conversation::Greeting
+            | Conversation::Session(_) => Pooled::default(),
+        }
+    }
+
     /// The request as the server is to read it, and what stands between the two on the way back.
     ///
     /// # Errors

@@ -241,15 +241,15 @@ impl Transport for ByUrl {
         }
     }
 
-    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+    async fn overhear(&self, pooled: &Pooled, headers: &Arc<Headers>) -> Result<Overheard, Error> {
         let found = &self.found;
-        match found.share(&Pooled::default(), headers).await?.1 {
+        match found.share(pooled, headers).await?.1 {
             Way::Sse => found
                 .sse
-                .overhear(headers)
+                .overhear(pooled, headers)
                 .await
                 .map_err(|error| found.doubt(error)),
-            Way::Modern | Way::Streamable => found.http.overhear(headers).await,
+            Way::Modern | Way::Streamable => found.http.overhear(pooled, headers).await,
         }
     }
 

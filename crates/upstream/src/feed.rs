@@ -1,8 +1,9 @@
 //! What a server tells of its changes, heard once for all who follow them, whatever era it speaks.
 //!
-//! Who presents the same credentials shares one feed. Behind it stands one `subscriptions/listen` of a
-//! 2026-07-28 server, or what an earlier one says outside of calls in the session of the gateway's own. The
-//! feed asks for what its followers want, all taken together; each hears only of what it wanted and what
+//! Who presents the same credentials shares one feed, or, at a server before 2026-07-28, who shares a session
+//! of the gateway's own: such a server tells of a change in the session whose call made it, or that subscribed
+//! to it. Behind a feed stands one `subscriptions/listen` of a 2026-07-28 server, or what an earlier one says
+//! outside of calls in that session. The feed asks for what its followers want, all taken together; each hears only of what it wanted and what
 //! the server had confirmed when it began to follow (`protocol.md` §2.7, D-46). A stream that is lost is
 //! opened again, and since changes may have been missed meanwhile, all that is followed is then told to have
 //! changed.
@@ -12,7 +13,6 @@
 mod life;
 mod modern;
 mod legacy;
-mod steady;
 
 mod followers;
 mod tally;
@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Fault};
 use crate::registry::Upstream;
-use crate::transport::Headers;
+use crate::transport::{Headers, Pooled};
 
 use followers::{Followers, Settled};
 pub use interest::Interest;
@@ -42,15 +42,20 @@ use life::Life;
 /// How long a follower waits for what the server confirms (D-46).
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Sets of credentials with which one upstream is followed at once.
+/// Sets of credentials, and sessions of the gateway's own, with which one upstream is followed at once.
 const FEEDS: usize = 1024;
 
-type Credentials = Vec<(HeaderName, HeaderValue)>;
+/// What tells feeds apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    credentials: Vec<(HeaderName, HeaderValue)>,
+    pooled: Pooled,
+}
 
-/// The feeds of one upstream, by the credentials they are heard with.
+/// The feeds of one upstream, by what they are heard with.
 #[derive(Default)]
 pub(crate) struct Feeds {
-    by_credentials: Mutex<HashMap<Credentials, Arc<Followers>>>,
+    by_key: Mutex<HashMap<Key, Arc<Followers>>>,
     removed: CancellationToken,
     lives: TaskTracker,
 }
@@ -69,7 +74,8 @@ impl Upstream {
     /// Follows what changes there. Resolves as soon as the server has confirmed what it will tell, after
     /// 2 s at the latest: what is not confirmed by then is not honoured and never told (D-46).
     ///
-    /// Credentials are `headers.injected`; what else a client sent is not passed on.
+    /// Credentials are `headers.injected`; what else a client sent is not passed on. `pooled` is the session in
+    /// which calls of the follower are made at a server before 2026-07-28, and so the one to listen to.
     ///
     /// # Errors
     /// [`Fault::Full`] at a bound of the gateway, [`Fault::Removed`] when the upstream was removed, and
@@ -78,14 +84,15 @@ impl Upstream {
     pub async fn follow(
         self: &Arc<Self>,
         interest: Interest,
+        pooled: &Pooled,
         headers: Arc<Headers>,
     ) -> Result<Following, Error> {
-        let mut following = self.join_feed(&headers)?;
+        let mut following = self.join_feed(pooled, &headers)?;
         following.change(interest).await?;
         Ok(following)
     }
 
-    fn join_feed(self: &Arc<Self>, headers: &Headers) -> Result<Following, Error> {
+    fn join_feed(self: &Arc<Self>, pooled: &Pooled, headers: &Headers) -> Result<Following, Error> {
         let feeds = &self.feeds;
         if feeds.removed.is_cancelled() {
             return Err(Fault::Removed.of(&self.name));
@@ -94,40 +101,50 @@ impl Upstream {
             true => headers.injected.clone(),
             false => Vec::new(),
         };
+        let key = Key {
+            credentials,
+            pooled: pooled.clone(),
+        };
         let mut all = feeds.locked();
-        if let Some(followers) = all.get(&credentials)
+        if let Some(followers) = all.get(&key)
             && let Some((number, told)) = followers.join()?
         {
             return Ok(Following::of(followers, number, told));
         }
         if all.len() >= FEEDS {
-            let bound = format!("{FEEDS} sets of credentials with which its changes are followed");
+            let bound =
+                format!("{FEEDS} sessions or sets of credentials with which its changes are followed");
             return Err(Fault::Full(bound).of(&self.name));
         }
         let followers = Arc::new(Followers::new(Arc::clone(&self.name)));
         let Some((number, told)) = followers.join()? else {
             return Err(Fault::Removed.of(&self.name));
         };
-        all.insert(credentials.clone(), Arc::clone(&followers));
+        all.insert(key.clone(), Arc::clone(&followers));
         let following = Following::of(&followers, number, told);
-        feeds.lives.spawn(Arc::clone(self).feed(credentials, followers));
+        feeds.lives.spawn(Arc::clone(self).feed(key, followers));
         Ok(following)
     }
 
     /// One feed, from its first follower to its last.
-    async fn feed(self: Arc<Self>, credentials: Credentials, followers: Arc<Followers>) {
+    async fn feed(self: Arc<Self>, key: Key, followers: Arc<Followers>) {
         let _counted = Counted::one(self.feeds_gauge());
         let headers = Headers {
-            injected: credentials.clone(),
+            injected: key.credentials.clone(),
             passed: Vec::new(),
         };
-        let life = Life::new(Arc::clone(&self), headers.into_kept(), Arc::clone(&followers));
+        let life = Life::new(
+            Arc::clone(&self),
+            key.pooled.clone(),
+            headers.into_kept(),
+            Arc::clone(&followers),
+        );
         let ends = || {
             let mut all = self.feeds.locked();
             // Nobody joins while this is held.
             let ends = followers.end_if_left();
             if ends {
-                all.remove(&credentials);
+                all.remove(&key);
             }
             ends
         };
@@ -135,7 +152,7 @@ impl Upstream {
             () = life.live(ends) => {}
             () = self.feeds.removed.cancelled() => {
                 followers.end(&Fault::Removed);
-                self.feeds.locked().remove(&credentials);
+                self.feeds.locked().remove(&key);
             }
         }
     }
@@ -154,8 +171,8 @@ impl Feeds {
         self.lives.wait().await;
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<Credentials, Arc<Followers>>> {
-        self.by_credentials
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Arc<Followers>>> {
+        self.by_key
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }

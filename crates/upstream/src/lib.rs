@@ -16,6 +16,7 @@ pub mod transport;
 
 mod renewal;
 mod taken_back;
+mod steady;
 mod breaker;
 mod slots;
 mod backoff;

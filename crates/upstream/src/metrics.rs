@@ -25,7 +25,8 @@ pub struct Metrics {
     pub event_streams: IntGaugeVec,
     /// Those of them that ended without the gateway's doing.
     pub event_streams_lost: IntCounterVec,
-    /// Sets of credentials with which the changes of an upstream are followed now.
+    /// Sets of credentials, and sessions of the gateway's own, with which the changes of an upstream are
+    /// followed now.
     pub feeds: IntGaugeVec,
     /// Streams of its changes that ended without the gateway's doing.
     pub feeds_lost: IntCounterVec,
@@ -94,7 +95,7 @@ impl Metrics {
             )?,
             feeds: gauge(
                 "causeway_upstream_feeds",
-                "Sets of credentials with which the upstream's changes are followed now.",
+                "Sets of credentials and sessions with which the upstream's changes are followed now.",
             )?,
             feeds_lost: counter(
                 "causeway_upstream_feeds_lost_total",

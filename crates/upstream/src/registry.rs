@@ -155,10 +155,10 @@ impl Upstream {
         judged(pass, self.transport.listen(session, Arc::clone(headers)).await)
     }
 
-    /// Opens what it says outside of any call in the session of the gateway's own.
-    pub(crate) async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+    /// Opens what it says outside of any call in this session of the gateway's own.
+    pub(crate) async fn overhear(&self, pooled: &Pooled, headers: &Arc<Headers>) -> Result<Overheard, Error> {
         let pass = self.breaker.admit()?;
-        judged(pass, self.transport.overhear(headers).await)
+        judged(pass, self.transport.overhear(pooled, headers).await)
     }
 
     pub(crate) fn tells_credentials_apart(&self) -> bool {

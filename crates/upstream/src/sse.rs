@@ -128,8 +128,8 @@ impl Transport for Sse {
         Ok(Box::new(Heard::on(&connection)))
     }
 
-    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
-        let (connection, agreement) = self.connections.pooled(&Pooled::default(), headers).await?;
+    async fn overhear(&self, pooled: &Pooled, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let (connection, agreement) = self.connections.pooled(pooled, headers).await?;
         Ok(Overheard {
             agreement,
             stream: Box::new(Heard::on(&connection)),

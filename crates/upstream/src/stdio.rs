@@ -139,8 +139,8 @@ impl Transport for Stdio {
         Ok(Box::new(Hearing::of(&wire)))
     }
 
-    async fn overhear(&self, _headers: &Arc<Headers>) -> Result<Overheard, Error> {
-        let (wire, agreement) = self.children.greeted(&Pooled::default()).await?;
+    async fn overhear(&self, pooled: &Pooled, _headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let (wire, agreement) = self.children.greeted(pooled).await?;
         Ok(Overheard {
             agreement,
             stream: Box::new(Hearing::of(&wire)),

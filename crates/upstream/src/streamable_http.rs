@@ -153,8 +153,8 @@ impl Transport for StreamableHttp {
         Ok(Box::new(hearing))
     }
 
-    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
-        overhearing::open(&self.server, headers).await
+    async fn overhear(&self, pooled: &Pooled, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        overhearing::open(&self.server, pooled, headers).await
     }
 
     async fn end(&self, session: &Session, headers: &Headers) {

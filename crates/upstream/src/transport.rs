@@ -146,13 +146,13 @@ pub trait Transport: Send + Sync {
     async fn listen(&self, session: &Session, headers: Arc<Headers>)
     -> Result<Box<dyn MessageStream>, Error>;
 
-    /// Opens what the server says outside of any call in the session of the gateway's own that declares no
-    /// capabilities. One reader at a time hears it.
+    /// Finds or begins this session of the gateway's own, and opens what the server says in it outside of any
+    /// call. One reader at a time hears it.
     ///
     /// # Errors
     /// As [`Transport::share`] and [`Transport::listen`].
-    async fn overhear(&self, headers: &Arc<Headers>) -> Result<Overheard, Error> {
-        let agreement = self.share(&Pooled::default(), headers).await?;
+    async fn overhear(&self, pooled: &Pooled, headers: &Arc<Headers>) -> Result<Overheard, Error> {
+        let agreement = self.share(pooled, headers).await?;
         let stream = self.listen(&agreement.session, Arc::clone(headers)).await?;
         Ok(Overheard { agreement, stream })
     }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp::{Id, Message, Method, Object, Refusal, code, meta};
-use upstream::{Error, Following, Headers, Interest, MessageStream, Upstream};
+use upstream::{Error, Following, Headers, Interest, MessageStream, Pooled, Upstream};
 
 use crate::failure::Failure;
 
-/// Begins a subscription at a server that knows none: its acknowledgement first, then what changes.
+/// Begins a subscription at a server that knows none: its acknowledgement first, then what changes. It is heard in
+/// the session of the gateway's own in which calls of its client are made.
 ///
 /// # Errors
 /// When the request does not say what it wants to hear of, or the server cannot be followed.
 pub(super) async fn follow(
     upstream: &Arc<Upstream>,
+    pooled: &Pooled,
     headers: Headers,
     request: &Message,
 ) -> Result<Box<dyn MessageStream>, Failure> {
@@ -30,7 +32,7 @@ pub(super) async fn follow(
         return Err(refusal.into());
     };
     let following = upstream
-        .follow(Interest::of_filter(wanted), headers.into_kept())
+        .follow(Interest::of_filter(wanted), pooled, headers.into_kept())
         .await?;
     Ok(Box::new(Subscription {
         acknowledged: false,

@@ -155,7 +155,7 @@ async fn down(
             Ok(Some(Answer::said(answer)))
         }
         Method::SubscriptionsListen => {
-            let stream = following::follow(upstream, headers.clone(), request).await?;
+            let stream = following::follow(upstream, &hop.pooled(), headers.clone(), request).await?;
             let deadline = Deadline::begin(&upstream.name, upstream.timeouts);
             let incoming = Incoming::of(stream, request.clone(), deadline);
             // What it says is said in its client's words already.

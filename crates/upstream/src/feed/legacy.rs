@@ -1,5 +1,6 @@
-//! The changes of a server of earlier revisions: what it says outside of calls in the session of the
-//! gateway's own, and the resources it was asked to watch there.
+//! The changes of a server of earlier revisions: what it says outside of calls in a session of the
+//! gateway's own, and the resources it was asked to watch there. It tells of those in the session that
+//! asked, so both are done in the same one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use mcp::{Id, Kind, Message, Object};
 
 use super::followers::Followers;
 use super::interest::Interest;
-use super::steady::Steady;
 use crate::error::{Error, Fault};
 use crate::registry::Upstream;
+use crate::steady::Steady;
 use crate::transport::{Conversation, Headers, Pooled};
 
 /// Subscribing to one resource.
@@ -40,9 +41,10 @@ pub(super) struct Overhearing {
 /// When the session could not be begun, or not be listened to.
 pub(super) async fn overhear(
     upstream: &Arc<Upstream>,
+    pooled: &Pooled,
     headers: &Arc<Headers>,
 ) -> Result<Option<(Overhearing, Interest)>, Error> {
-    let overheard = match upstream.overhear(headers).await {
+    let overheard = match upstream.overhear(pooled, headers).await {
         Ok(overheard) => overheard,
         Err(error) if error.fault == Fault::NotOffered => return Ok(None),
         Err(error) => return Err(error),
@@ -73,6 +75,7 @@ impl Overhearing {
 /// who wait for it.
 pub(super) async fn adjust(
     upstream: Arc<Upstream>,
+    conversation: Conversation,
     headers: Arc<Headers>,
     followers: Arc<Followers>,
     subscribe: BTreeSet<Box<str>>,
@@ -82,8 +85,9 @@ pub(super) async fn adjust(
     let mut subscribed = Vec::new();
     let ask = |method: &'static str, uri: Box<str>| {
         let (upstream, headers) = (Arc::clone(&upstream), Arc::clone(&headers));
+        let conversation = conversation.clone();
         async move {
-            let taken = ask(&upstream, &headers, method, &uri).await;
+            let taken = ask(&upstream, &conversation, &headers, method, &uri).await;
             (uri, taken)
         }
     };
@@ -114,15 +118,20 @@ pub(super) async fn adjust(
 }
 
 /// Whether the server took it.
-async fn ask(upstream: &Arc<Upstream>, headers: &Headers, method: &str, uri: &str) -> bool {
+async fn ask(
+    upstream: &Arc<Upstream>,
+    conversation: &Conversation,
+    headers: &Headers,
+    method: &str,
+    uri: &str,
+) -> bool {
     let params = format!(r#"{{"uri":{}}}"#, serde_json::Value::from(uri));
     // On a shared wire the id becomes one of ours.
     let request = Message::request(&Id::number(1), method, Some(&params));
-    let conversation = Conversation::Pooled(Pooled::default());
     let asking = async {
         let mut pass = upstream.breaker.admit()?;
         // It takes no place among the calls: one that waits for its user may hold it for long.
-        let reply = upstream.ask_ourselves(&conversation, headers, &request).await;
+        let reply = upstream.ask_ourselves(conversation, headers, &request).await;
         pass.learned(&reply);
         reply?.messages.answer().await
     };

@@ -23,7 +23,7 @@ use super::modern::{self, Asked, Listening};
 use crate::backoff::Backoff;
 use crate::error::{Error, Fault};
 use crate::registry::Upstream;
-use crate::transport::Headers;
+use crate::transport::{Conversation, Headers, Pooled};
 
 /// Opening, the start of a process or of a platform included. Those who wait for it wait less.
 const OPENED_WITHIN: Duration = Duration::from_secs(60);
@@ -44,9 +44,11 @@ const LASTED: Duration = Duration::from_secs(60);
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Life {
-    pub(super) upstream: Arc<Upstream>,
-    pub(super) headers: Arc<Headers>,
-    pub(super) followers: Arc<Followers>,
+    upstream: Arc<Upstream>,
+    /// The session in which an earlier server is heard.
+    pooled: Pooled,
+    headers: Arc<Headers>,
+    followers: Arc<Followers>,
     source: Source,
     /// Subscriptions whose place another took, and when they end.
     fading: VecDeque<(Listening, Instant)>,
@@ -96,9 +98,15 @@ enum Event {
 }
 
 impl Life {
-    pub(super) fn new(upstream: Arc<Upstream>, headers: Arc<Headers>, followers: Arc<Followers>) -> Self {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        pooled: Pooled,
+        headers: Arc<Headers>,
+        followers: Arc<Followers>,
+    ) -> Self {
         Self {
             upstream,
+            pooled,
             headers,
             followers,
             source: Source::Closed(None),
@@ -223,8 +231,9 @@ impl Life {
     fn open(&mut self, wanted: Wanted) {
         (self.narrow_at, self.widen_at) = (None, None);
         let (upstream, headers) = (Arc::clone(&self.upstream), Arc::clone(&self.headers));
+        let pooled = self.pooled.clone();
         let opening = async move {
-            let opened = open(&upstream, &headers, &wanted.interest);
+            let opened = open(&upstream, &pooled, &headers, &wanted.interest);
             let opened = tokio::time::timeout(OPENED_WITHIN, opened).await;
             let opened = opened.unwrap_or_else(|_| Err(Fault::Silent(OPENED_WITHIN).of(&upstream.name)));
             Done::Opened(wanted.interest, wanted.version, opened)
@@ -239,7 +248,8 @@ impl Life {
         if let Source::Legacy(overhearing) = &mut self.source {
             overhearing.subscribed.retain(|uri| !unsubscribe.contains(uri));
         }
-        let adjusting = legacy::adjust(upstream, headers, followers, subscribe, unsubscribe);
+        let conversation = Conversation::Pooled(self.pooled.clone());
+        let adjusting = legacy::adjust(upstream, conversation, headers, followers, subscribe, unsubscribe);
         self.work = Some(
             adjusting
                 .map(move |subscribed| Done::Adjusted(subscribed, version))
@@ -404,11 +414,16 @@ fn poll(
 
 /// Opens what tells of this, in the newest era that the server speaks. One that turns out to speak another is
 /// asked in that.
-async fn open(upstream: &Arc<Upstream>, headers: &Arc<Headers>, wanted: &Interest) -> Result<Opened, Error> {
-    match open_as_assumed(upstream, headers, wanted).await {
+async fn open(
+    upstream: &Arc<Upstream>,
+    pooled: &Pooled,
+    headers: &Arc<Headers>,
+    wanted: &Interest,
+) -> Result<Opened, Error> {
+    match open_as_assumed(upstream, pooled, headers, wanted).await {
         Err(error) if matches!(error.fault, Fault::Misjudged(_) | Fault::NotSpoken { .. }) => {
             upstream.forget_eras();
-            open_as_assumed(upstream, headers, wanted).await
+            open_as_assumed(upstream, pooled, headers, wanted).await
         }
         outcome => outcome,
     }
@@ -416,6 +431,7 @@ async fn open(upstream: &Arc<Upstream>, headers: &Arc<Headers>, wanted: &Interes
 
 async fn open_as_assumed(
     upstream: &Arc<Upstream>,
+    pooled: &Pooled,
     headers: &Arc<Headers>,
     wanted: &Interest,
 ) -> Result<Opened, Error> {
@@ -427,7 +443,7 @@ async fn open_as_assumed(
             Asked::Refused => Opened::Refused,
         });
     }
-    Ok(match legacy::overhear(upstream, headers).await? {
+    Ok(match legacy::overhear(upstream, pooled, headers).await? {
         Some((overhearing, lists)) => Opened::Legacy(Box::new(overhearing), lists),
         None => Opened::Refused,
     })

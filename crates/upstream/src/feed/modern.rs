@@ -5,10 +5,10 @@ use std::sync::Arc;
 use mcp::{Id, Kind, Message, Method, Revision, meta};
 
 use super::interest::Interest;
-use super::steady::Steady;
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::registry::Upstream;
+use crate::steady::Steady;
 use crate::transport::{Conversation, Headers, Messages};
 
 /// A subscription that was acknowledged.

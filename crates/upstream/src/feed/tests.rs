@@ -26,13 +26,18 @@ fn case(server: Teller) -> Case {
 
 impl Case {
     async fn follows(&self, words: &[&str]) -> Following {
-        let following = self.upstream.follow(interest(words), Arc::default()).await;
-        following.expect("it can be followed")
+        self.follows_in(&Pooled::default(), words).await
+    }
+
+    async fn follows_in(&self, pooled: &Pooled, words: &[&str]) -> Following {
+        let following = self.upstream.follow(interest(words), pooled, Arc::default());
+        following.await.expect("it can be followed")
     }
 
     async fn fails(&self, words: &[&str]) -> Fault {
-        let following = self.upstream.follow(interest(words), Arc::default()).await;
-        match following {
+        let pooled = Pooled::default();
+        let following = self.upstream.follow(interest(words), &pooled, Arc::default());
+        match following.await {
             Ok(_) => panic!("it can be followed"),
             Err(error) => error.fault,
         }

@@ -1,5 +1,5 @@
-//! What a legacy server says outside of calls in the session of the gateway's own that all callers with the
-//! same credentials share. It ends with the session, also when a call was first to find it lost.
+//! What a legacy server says outside of calls in a session of the gateway's own. It ends with the session, also
+//! when a call was first to find it lost.
 
 use std::sync::Arc;
 
@@ -20,13 +20,16 @@ struct Overhearing {
 }
 
 /// Opens the stream. A session that the server has lost is begun anew, once.
-pub(super) async fn open(server: &Arc<Server>, headers: &Headers) -> Result<Overheard, Error> {
-    let pooled = Pooled::default();
-    let mut lease = server.lease(&pooled, headers).await?;
+pub(super) async fn open(
+    server: &Arc<Server>,
+    pooled: &Pooled,
+    headers: &Headers,
+) -> Result<Overheard, Error> {
+    let mut lease = server.lease(pooled, headers).await?;
     let mut opened = hear(server, &lease, headers).await;
     if is_gone(&opened) {
         server.pooled.forget(&lease);
-        lease = server.lease(&pooled, headers).await?;
+        lease = server.lease(pooled, headers).await?;
         opened = hear(server, &lease, headers).await;
     }
     let gone = || server.fails(Fault::SessionGone);

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use mcp::Message;
 use mcp::translate::Between;
 use tokio::sync::watch;
-use upstream::{Error, Fault, Following, Headers, Interest, Upstream};
+use upstream::{Error, Fault, Following, Headers, Interest, Pooled, Upstream};
 
 /// What a client watches, and what that becomes.
 pub(crate) type Watched = watch::Receiver<BTreeSet<Box<str>>>;
@@ -100,7 +100,8 @@ impl Changes {
         let wanted = interest(&self.asked);
         async move {
             tokio::time::sleep(pause).await;
-            upstream.follow(wanted, headers).await
+            // A 2026-07-28 server tells nobody's sessions apart.
+            upstream.follow(wanted, &Pooled::default(), headers).await
         }
         .boxed()
     }

@@ -34,6 +34,32 @@ async fn what_the_server_declares_is_honoured() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_be_asked_something_is_told_in_the_session_of_its_calls() {
+    let case = case(Teller::legacy());
+    let ann = Pooled {
+        capabilities: Some(r#"{"elicitation":{}}"#.into()),
+        scope: b"ann"[..].into(),
+    };
+
+    let mut ours = case.follows_in(&ann, &["tools", "a://1"]).await;
+    let mut theirs = case.follows(&["tools", "a://1"]).await;
+    let also_ours = case.follows_in(&ann, &["a://1"]).await;
+
+    assert_eq!(
+        case.server.news(),
+        ["get ann", "subscribe a://1 ann", "get", "subscribe a://1"]
+    );
+    assert_eq!(case.feeds(), 2);
+    case.server.says_on(1, TOOLS, None);
+    assert_eq!(heard(&mut ours).await, ["tools"]);
+    assert_eq!(heard(&mut theirs).await, [""; 0]);
+    drop((ours, theirs, also_ours));
+    wait(SOON).await;
+    assert_eq!(case.feeds(), 0);
+    assert_eq!(case.server.count("unsubscribe a://1 ann"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_declares_no_subscriptions_is_not_asked_for_any() {
     for declares in [
         "{}",
@@ -141,7 +167,9 @@ async fn resources_are_subscribed_to_beside_calls_that_take_every_place() {
     let upstream = Arc::new(upstream.at_once(1));
     let _call = upstream.slots.take().await.ok();
 
-    let following = upstream.follow(interest(&["a://1"]), Arc::default()).await;
+    let following = upstream
+        .follow(interest(&["a://1"]), &Pooled::default(), Arc::default())
+        .await;
 
     assert_eq!(*following.unwrap().honoured(), interest(&["a://1"]));
 }

@@ -321,7 +321,10 @@ async fn one_who_comes_while_it_is_lost_is_a_reason_to_try_at_once() {
     assert_eq!(case.fails(&["tools"]).await, fault);
     case.server.is(|manner| manner.fails = None);
     let begun = tokio::time::Instant::now();
-    let second = case.upstream.follow(interest(&["tools"]), Arc::default()).await;
+    let second = case
+        .upstream
+        .follow(interest(&["tools"]), &Pooled::default(), Arc::default())
+        .await;
 
     // The breaker may have the last word; the feed comes back by itself.
     assert!(begun.elapsed() <= CONFIRMED_WITHIN);
@@ -365,7 +368,11 @@ async fn one_who_leaves_during_the_opening_takes_it_along() {
     // Unless somebody else waits for it.
     case.server.is(|manner| manner.slow = true);
     let upstream = Arc::clone(&case.upstream);
-    let staying = tokio::spawn(async move { upstream.follow(interest(&["tools"]), Arc::default()).await });
+    let staying = tokio::spawn(async move {
+        upstream
+            .follow(interest(&["tools"]), &Pooled::default(), Arc::default())
+            .await
+    });
     assert!(
         tokio::time::timeout(SOON, case.follows(&["tools"]))
             .await
@@ -383,7 +390,11 @@ async fn all_who_follow_hear_that_the_upstream_was_removed() {
     wait(SOON).await;
     case.server.is(|manner| manner.slow = true);
     let upstream = Arc::clone(&case.upstream);
-    let waiting = tokio::spawn(async move { upstream.follow(interest(&["prompts"]), Arc::default()).await });
+    let waiting = tokio::spawn(async move {
+        upstream
+            .follow(interest(&["prompts"]), &Pooled::default(), Arc::default())
+            .await
+    });
     wait(SOON).await;
 
     case.upstream.remove();
@@ -458,9 +469,21 @@ async fn each_set_of_credentials_is_a_feed_of_its_own_where_the_server_sees_them
             })
         };
         let wanted = || interest(&["tools"]);
-        let _one = case.upstream.follow(wanted(), headers("a")).await.unwrap();
-        let _two = case.upstream.follow(wanted(), headers("b")).await.unwrap();
-        let _also = case.upstream.follow(wanted(), headers("a")).await.unwrap();
+        let _one = case
+            .upstream
+            .follow(wanted(), &Pooled::default(), headers("a"))
+            .await
+            .unwrap();
+        let _two = case
+            .upstream
+            .follow(wanted(), &Pooled::default(), headers("b"))
+            .await
+            .unwrap();
+        let _also = case
+            .upstream
+            .follow(wanted(), &Pooled::default(), headers("a"))
+            .await
+            .unwrap();
         assert_eq!(case.feeds(), if apart { 2 } else { 1 });
     }
 }

@@ -218,7 +218,7 @@ impl Transport for Teller {
         }
     }
 
-    async fn share(&self, _: &Pooled, _: &Headers) -> Result<Agreement, Error> {
+    async fn share(&self, pooled: &Pooled, _: &Headers) -> Result<Agreement, Error> {
         let result = format!(
             r#"{{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{{}}}}"#,
             self.locked().manner.declares
@@ -226,7 +226,7 @@ impl Transport for Teller {
         let answer = Message::result_reply(&Id::number(0), &result);
         Ok(Agreement {
             session: Session {
-                id: Some("s".into()),
+                id: Some(scope(pooled).into()),
                 revision: Revision::V2025_06_18,
                 greeting: None,
             },
@@ -237,15 +237,21 @@ impl Transport for Teller {
     async fn open(&self, conversation: &Conversation, _: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
         let ours = match conversation {
             Conversation::Bridged => self.locked().manner.modern,
-            Conversation::Pooled(pooled) => *pooled == Pooled::default() && !self.locked().manner.modern,
+            Conversation::Pooled(_) => !self.locked().manner.modern,
             Conversation::Modern | Conversation::Greeting | Conversation::Session(_) => false,
         };
         assert!(ours, "{conversation:?}");
-        Ok(Box::new(self.clone()))
+        let scope = match conversation {
+            Conversation::Pooled(pooled) => scope(pooled),
+            _ => String::new(),
+        };
+        let server = self.clone();
+        Ok(Box::new(Line { server, scope }))
     }
 
-    async fn listen(&self, _: &Session, _: Arc<Headers>) -> Result<Box<dyn MessageStream>, Error> {
-        self.note("get".into());
+    async fn listen(&self, session: &Session, _: Arc<Headers>) -> Result<Box<dyn MessageStream>, Error> {
+        let scope = session.id.as_deref().unwrap_or_default();
+        self.note(format!("get{scope}"));
         let manner = self.locked().manner.clone();
         if manner.slow {
             self.gate.acquire().await.unwrap().forget();
@@ -267,15 +273,30 @@ impl Transport for Teller {
     }
 }
 
+/// Whose session it is, behind a space; nothing where it is everybody's.
+fn scope(pooled: &Pooled) -> String {
+    let whose = String::from_utf8_lossy(&pooled.scope);
+    whose
+        .chars()
+        .next()
+        .map_or_else(String::new, |_| format!(" {whose}"))
+}
+
+/// What carries a message to it, and in whose session.
+struct Line {
+    server: Teller,
+    scope: String,
+}
+
 #[async_trait]
-impl Link for Teller {
+impl Link for Line {
     async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
         // Long enough for others to come.
         tokio::task::yield_now().await;
         let id = message.id().unwrap().clone();
-        let manner = self.locked().manner.clone();
+        let manner = self.server.locked().manner.clone();
         if let Some(fault) = manner.fails {
-            self.note("failed".into());
+            self.server.note("failed".into());
             return Err(fault.of(&"docs".into()));
         }
         let error = |code| Reply::one(200, Message::error_reply(Some(&id), code, "no", None));
@@ -284,13 +305,13 @@ impl Link for Teller {
             Method::SubscriptionsListen => {
                 let asked = message.params_member("notifications").unwrap();
                 let asked = String::from_utf8(asked.to_vec()).unwrap();
-                self.note(format!("listen {asked}"));
+                self.server.note(format!("listen {asked}"));
                 if let Some(code) = manner.refuses {
                     return Ok(error(code));
                 }
-                let (stream, ear) = self.begin(Some(id.clone()));
+                let (stream, ear) = self.server.begin(Some(id.clone()));
                 if manner.slow {
-                    self.gate.acquire().await.unwrap().forget();
+                    self.server.gate.acquire().await.unwrap().forget();
                 }
                 for message in manner.babbles {
                     ear.try_send(message).unwrap();
@@ -304,16 +325,16 @@ impl Link for Teller {
                 let acknowledged = Message::parse(text.into(), &mcp::Limits::default()).unwrap();
                 ear.try_send(acknowledged).unwrap();
                 if manner.ends_at_once {
-                    self.cut();
+                    self.server.cut();
                 }
                 Ok(Reply::stream(Box::new(stream)))
             }
             method @ (Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => {
                 let uri = params["uri"].as_str().unwrap().to_owned();
                 let verb = method.as_str().trim_start_matches("resources/");
-                self.note(format!("{verb} {uri}"));
+                self.server.note(format!("{verb} {uri}{}", self.scope));
                 if manner.slow {
-                    self.gate.acquire().await.unwrap().forget();
+                    self.server.gate.acquire().await.unwrap().forget();
                 }
                 if manner.denies.contains(&uri) {
                     return Ok(error(-32002));

@@ -19,9 +19,13 @@ async fn soon<T>(expected: impl Future<Output = T>) -> T {
 }
 
 async fn follow(upstream: &Arc<Upstream>) -> Following {
+    follow_in(upstream, &Pooled::default()).await
+}
+
+async fn follow_in(upstream: &Arc<Upstream>, pooled: &Pooled) -> Following {
     // Its start does not count: what is confirmed later than after 2 s is not honoured.
     soon(upstream.learn(&Headers::default())).await.unwrap();
-    let following = upstream.follow(interest(&["tools", "prompts", "a://1"]), Arc::default());
+    let following = upstream.follow(interest(&["tools", "prompts", "a://1"]), pooled, Arc::default());
     soon(following).await.unwrap()
 }
 

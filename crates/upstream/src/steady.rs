@@ -11,7 +11,7 @@ use crate::transport::MessageStream;
 
 type Heard = (Box<dyn MessageStream>, Result<Message, Error>);
 
-pub(super) struct Steady {
+pub(crate) struct Steady {
     /// Absent while a message is waited for.
     stream: Option<Box<dyn MessageStream>>,
     /// Kept when its caller gives up, so that nothing is lost with it.
@@ -19,7 +19,7 @@ pub(super) struct Steady {
 }
 
 impl Steady {
-    pub(super) fn new(stream: Box<dyn MessageStream>) -> Self {
+    pub(crate) fn new(stream: Box<dyn MessageStream>) -> Self {
         Self {
             stream: Some(stream),
             hearing: None,
@@ -27,11 +27,11 @@ impl Steady {
     }
 
     /// The next message, or why there are no more.
-    pub(super) async fn next(&mut self) -> Result<Message, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Message, Error> {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         if let Some(mut stream) = self.stream.take() {
             let hearing = async move {
                 let heard = stream.next().await;
