@@ -103,11 +103,6 @@ pub(super) fn cannot(
         (Server::Python2 | Server::FastMcp, "changes") if modern_client && !modern_server => {
             Some("the Python server does not declare that its tools change")
         }
-        (Server::Python2 | Server::FastMcp, "sample")
-            if place.transport == Transport::Sse && client.name == "TypeScript 1.32" =>
-        {
-            Some(UNCERTAIN)
-        }
         (Server::Pinned(_) | Server::Python1 | Server::TypeScript1, "changes")
             if modern_client && !modern_server =>
         {
@@ -124,9 +119,6 @@ pub(super) fn cannot(
         _ => None,
     }
 }
-
-/// Seen in one of five runs, and not understood yet.
-const UNCERTAIN: &str = "not certain: now and then the answer does not come in time";
 
 /// A shortfall of the gateway, and none of the two.
 const UNHEARD: &str = "not yet: the server says it outside of calls, to the session of this client alone, which is not listened to";

@@ -123,11 +123,11 @@ impl Carrier {
             .cancelled_request()
             .and_then(|asked| routing.pending.id_of(&asked));
         if let Some(id) = running {
-            let cancelled = message.with_cancelled_request(&Id::number(id));
-            let told = self.connection.put(&cancelled, &self.headers).await;
-            // Nothing more is said of it; whoever waits for its answer learns that here.
+            // Nothing more is said of it, and whoever waits for its answer learns that here. Before the server
+            // learns it: what it asks from then on is for another call (D-45).
             routing.pending.abandon(id);
-            told?;
+            let cancelled = message.with_cancelled_request(&Id::number(id));
+            self.connection.put(&cancelled, &self.headers).await?;
         }
         Ok(Reply::accepted())
     }

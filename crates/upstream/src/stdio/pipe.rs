@@ -123,16 +123,14 @@ impl Pipe {
         let running = message
             .cancelled_request()
             .and_then(|asked| self.wire.routing.pending.id_of(&asked));
-        match running {
-            Some(id) => {
-                let cancelled = message.with_cancelled_request(&Id::number(id));
-                self.wire.put(&cancelled).await?;
-                // Nothing more is said of it; whoever waits for its answer learns that here.
-                self.wire.routing.pending.abandon(id);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(id) = running {
+            // Nothing more is said of it, and whoever waits for its answer learns that here. Before the child
+            // learns it: what it asks from then on is for another call (D-45).
+            self.wire.routing.pending.abandon(id);
+            let cancelled = message.with_cancelled_request(&Id::number(id));
+            self.wire.put(&cancelled).await?;
         }
+        Ok(())
     }
 }
 
