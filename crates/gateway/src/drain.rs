@@ -59,9 +59,14 @@ pub(crate) async fn drain(current: &Arc<Generation>, retired: &Retired, guard: &
         tracing::info!(calls = running(), ?grace, "waiting for running calls");
     }
     let patience = Instant::now() + grace;
-    while running() > 0 && Instant::now() < patience {
-        tokio::time::sleep(GLANCE).await;
-    }
+    let finished = async {
+        while running() > 0 && Instant::now() < patience {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    // Nobody is let in any more who could come back for a call that waits for its user.
+    let waiting = tokio::time::timeout(grace.max(TOLD_WITHIN), current.sessions.stop());
+    let _ = tokio::join!(finished, waiting);
     if running() > 0 {
         tracing::warn!(calls = running(), "calls are cut at the end of the grace");
         current.health.cut();

@@ -239,6 +239,12 @@ impl Sessions {
         &self.kept.parked
     }
 
+    /// The gateway stops: calls that wait for their clients' return are ended, in words that their servers
+    /// understand, and from now on none can wait.
+    pub async fn stop(&self) {
+        self.kept.parked.close().await;
+    }
+
     /// What servers were told of the log messages that are wanted.
     pub(crate) fn levels(&self) -> &Levels {
         &self.kept.levels

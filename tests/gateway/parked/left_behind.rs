@@ -1,5 +1,6 @@
 //! What calls leave behind that nobody comes back for: nothing.
-use harness::{Gateway, Running, questions, until};
+use harness::{Exit, Gateway, Running, questions, until};
+use serde_json::json;
 
 use super::{able, asking, call, plain};
 
@@ -52,4 +53,24 @@ async fn a_thousand_that_nobody_comes_back_for_leave_nothing_behind() {
     assert_eq!(gateway.program().descendants().len(), below);
     let grown = gateway.program().resident().saturating_sub(memory);
     assert!(grown < 16 << 20, "{grown} bytes more than at the beginning");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_tells_servers_that_nobody_will_answer() {
+    let server = asking(vec![questions::name()]).await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let client = able(&gateway);
+    for _ in 0..3 {
+        call(&client).await;
+    }
+
+    let exit = gateway.stop().await;
+
+    assert_eq!(exit, Exit::Code(0));
+    let everything = server.requests();
+    let answers = everything
+        .iter()
+        .filter(|request| request.json()["result"] == json!({ "action": "cancel" }));
+    assert_eq!(answers.count(), 3);
+    assert_eq!(server.asked("notifications/cancelled").len(), 3);
 }

@@ -21,7 +21,7 @@ use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::incoming::Incoming;
-use crate::session::parked::{Counted, ParkedCall, Question};
+use crate::session::parked::{Counted, NotKept, ParkedCall, Question, STOPPING};
 use crate::session::state::{State, Waits};
 
 /// What a server asks within this time of its first question is asked together with it.
@@ -145,11 +145,16 @@ impl Parking {
         let parked = self.current.sessions.parked();
         let call = match parked.keep(call, within) {
             Ok(call) => call,
-            Err(full) => {
-                let mut call = full.0;
-                call.incoming.cancel("too many calls wait for their users").await;
-                return Err(Failure::Crowded);
-            }
+            Err(not_kept) => match *not_kept {
+                NotKept::Full(mut call) => {
+                    call.incoming.cancel("too many calls wait for their users").await;
+                    return Err(Failure::Crowded);
+                }
+                NotKept::Stopping(call) => {
+                    call.end(STOPPING).await;
+                    return Err(Failure::Stopping);
+                }
+            },
         };
         let waits = Waits::Call {
             process: parked.process,

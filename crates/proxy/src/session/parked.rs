@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use mcp::{Id, Message, Method};
 use prometheus::IntGauge;
 use tokio::time::Instant;
@@ -19,11 +20,27 @@ const WAITING: usize = 4096;
 /// Of them, calls of one upstream.
 const OF_ONE: usize = 1024;
 
+/// Calls whose servers are told of their end at once.
+const SIDE_BY_SIDE: usize = 256;
+
+/// Why a call is cancelled that nobody came back for …
+const LEFT: &str = "its client did not come back";
+
+/// … and one that nobody could come back for.
+pub(crate) const STOPPING: &str = "the gateway stops";
+
 /// All calls that wait.
 pub(crate) struct Parked {
     /// Tells this process from the one before it, which kept other calls.
     pub(crate) process: u64,
-    table: Mutex<HashMap<u128, Waiting>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    calls: HashMap<u128, Waiting>,
+    /// The gateway stops: nobody will come back here.
+    closed: bool,
 }
 
 struct Waiting {
@@ -71,9 +88,14 @@ pub(crate) struct Question {
     pub(crate) params: Option<Vec<u8>>,
 }
 
-/// As many calls wait as may.
+/// Why a call cannot wait.
 #[derive(Debug)]
-pub(crate) struct Full(pub(crate) ParkedCall);
+pub(crate) enum NotKept {
+    /// As many wait as may.
+    Full(ParkedCall),
+    /// The gateway stops.
+    Stopping(ParkedCall),
+}
 
 impl Default for Parked {
     fn default() -> Self {
@@ -86,16 +108,23 @@ impl Default for Parked {
 
 impl Parked {
     /// Keeps a call until somebody takes it, or until `within` has passed: then it is ended.
-    pub(crate) fn keep(self: &Arc<Self>, call: ParkedCall, within: Duration) -> Result<u128, Box<Full>> {
+    ///
+    /// # Errors
+    /// With the call, whose server is still to be told.
+    pub(crate) fn keep(self: &Arc<Self>, call: ParkedCall, within: Duration) -> Result<u128, Box<NotKept>> {
         let mut table = self.locked();
+        if table.closed {
+            return Err(Box::new(NotKept::Stopping(call)));
+        }
+        let calls = &mut table.calls;
         let of_one = || {
-            let same = table
+            let same = calls
                 .values()
                 .filter(|waiting| waiting.call.upstream == call.upstream);
             same.count()
         };
-        if table.len() >= WAITING || of_one() >= OF_ONE {
-            return Err(Box::new(Full(call)));
+        if calls.len() >= WAITING || of_one() >= OF_ONE {
+            return Err(Box::new(NotKept::Full(call)));
         }
         let number = fastrand::u128(..);
         let parked = Arc::downgrade(self);
@@ -103,40 +132,54 @@ impl Parked {
             tokio::time::sleep(within).await;
             let waited = parked.upgrade().and_then(|parked| parked.let_go(number));
             if let Some(call) = waited {
-                call.end().await;
+                call.end(LEFT).await;
             }
         });
         let end = AbortOnDropHandle::new(end);
-        table.insert(number, Waiting { call, _end: end });
+        calls.insert(number, Waiting { call, _end: end });
         Ok(number)
     }
 
     /// The call of this number, if it waits, and if its client was last asked in this round. Nobody else gets it.
     pub(crate) fn take(&self, number: u128, round: u32) -> Option<ParkedCall> {
         let mut table = self.locked();
-        table.get(&number).filter(|waiting| waiting.call.round == round)?;
-        table.remove(&number).map(|waiting| waiting.call)
+        let calls = &mut table.calls;
+        calls.get(&number).filter(|waiting| waiting.call.round == round)?;
+        calls.remove(&number).map(|waiting| waiting.call)
+    }
+
+    /// Ends all of them, and keeps no others: the gateway stops, and nobody could come back.
+    pub(crate) async fn close(&self) {
+        let calls = {
+            let mut table = self.locked();
+            table.closed = true;
+            std::mem::take(&mut table.calls)
+        };
+        let ended = futures_util::stream::iter(calls.into_values().map(|waiting| waiting.call));
+        ended
+            .for_each_concurrent(SIDE_BY_SIDE, |call| call.end(STOPPING))
+            .await;
     }
 
     /// Takes a call out of the table whose end is at hand, which therefore must not be given up.
     fn let_go(&self, number: u128) -> Option<ParkedCall> {
-        let waiting = self.locked().remove(&number)?;
+        let waiting = self.locked().calls.remove(&number)?;
         waiting._end.detach();
         Some(waiting.call)
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<u128, Waiting>> {
+    fn locked(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl ParkedCall {
-    /// Nobody came back: its server hears that there are no answers, and that the call is over.
-    async fn end(mut self) {
+    /// Nobody comes back: its server hears that there are no answers, and that the call is over.
+    pub(crate) async fn end(mut self, why: &str) {
         for question in &self.questions {
             self.incoming.say(&question.refusal()).await;
         }
-        self.incoming.cancel("its client did not come back").await;
+        self.incoming.cancel(why).await;
     }
 }
 
