@@ -3,6 +3,7 @@
 use super::patch::Patch;
 use super::value::{Members, Value};
 use crate::json::quote;
+use std::borrow::Cow;
 
 /// Sees to it that a tool's result says in text what it says in `structuredContent`, if that is no object. Whether it
 /// is none, and must be taken out.
@@ -17,29 +18,46 @@ pub(in crate::translate) fn as_text(result: &Members<'_>, patch: &mut Patch) -> 
     let Some(content) = result.get("content") else {
         return true;
     };
+    let structured = Structured::of(structured);
     let mut said = false;
-    let blocks = content.each(|block| said = said || says(block, structured));
+    let blocks = content.each(|block| said = said || structured.is_said_by(block));
     if blocks.is_some() && !said {
-        let text = quote(&String::from_utf8_lossy(
-            &dense(structured.raw()).collect::<Vec<u8>>(),
-        ));
+        let text = quote(&String::from_utf8_lossy(&structured.dense));
         content.append(&format!(r#"{{"type":"text","text":{text}}}"#), patch);
     }
     true
 }
 
-/// Whether a block is text that says the same: the same JSON but for white space, or the string itself.
-fn says(block: Value<'_>, structured: Value<'_>) -> bool {
-    let Some(block) = block.members(&["type", "text"]) else {
-        return false;
-    };
-    if block.string("type").as_deref() != Some("text") {
-        return false;
+/// What each block is compared with. It is read once, whatever its length and however many blocks there are.
+struct Structured<'a> {
+    dense: Vec<u8>,
+    /// Of a string.
+    string: Option<Cow<'a, str>>,
+}
+
+impl<'a> Structured<'a> {
+    fn of(value: Value<'a>) -> Self {
+        Self {
+            dense: dense(value.raw()).collect(),
+            string: value.string(),
+        }
     }
-    let Some(text) = block.string("text") else {
-        return false;
-    };
-    dense(&text).eq(dense(structured.raw())) || structured.string().is_some_and(|string| string == text)
+
+    /// Whether a block is text that says the same: the same JSON but for white space, or the string itself. Reads no
+    /// more than the block.
+    fn is_said_by(&self, block: Value<'_>) -> bool {
+        let Some(block) = block.members(&["type", "text"]) else {
+            return false;
+        };
+        if block.string("type").as_deref() != Some("text") {
+            return false;
+        }
+        let Some(text) = block.string("text") else {
+            return false;
+        };
+        let same = text.len() >= self.dense.len() && dense(&text).eq(self.dense.iter().copied());
+        same || self.string.as_ref().is_some_and(|string| *string == text)
+    }
 }
 
 /// The bytes of JSON without the white space between its tokens.

@@ -15,6 +15,7 @@ use mcp::{Between, Message, Method, Revision};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const SAID: Said<'_> = Said {
     capabilities: br#"{"roots":{},"elicitation":{"form":{}}}"#,
@@ -320,6 +321,25 @@ fn taking_messages_apart_does_not_multiply_what_is_long() {
         );
         assert!(serde_json::from_slice::<Value>(&asked).is_ok());
     }
+}
+
+/// Each block is compared with the whole of it; were it read anew for each, this would take minutes.
+#[test]
+fn long_structured_content_is_read_once_however_many_blocks_there_are() {
+    let long = "\\n ".repeat(300_000);
+    let blocks = vec![r#"{"type":"text","text":"\"\\n"}"#; 20_000].join(",");
+    let result = message(&format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{blocks}],"structuredContent":"{long}"}}}}"#
+    ));
+    let began = Instant::now();
+
+    let answer = TO_MODERN.answer(&Method::ToolsCall, &result);
+
+    assert!(
+        answer.bytes().len() > result.bytes().len(),
+        "it is said in a text of its own"
+    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]
