@@ -86,6 +86,7 @@ impl<'a> Object<'a> {
             object: self,
             replaced: Vec::new(),
             removed: Vec::new(),
+            kept: Vec::new(),
             inserted: Vec::new(),
         }
     }
@@ -97,6 +98,8 @@ pub struct Edits<'o, 'a> {
     object: &'o Object<'a>,
     replaced: Vec<(Span, Bytes)>,
     removed: Vec<&'o str>,
+    /// Members that stay while others of their name go.
+    kept: Vec<usize>,
     inserted: Vec<(String, Bytes)>,
 }
 
@@ -115,15 +118,15 @@ impl<'o> Edits<'o, '_> {
         self
     }
 
-    /// Gives a member this value, wherever it stands, or adds it.
+    /// Gives a member this value, or adds it. It stands once then: of several of that name the last one is it, and
+    /// the others go, so that nobody can have the value written more often than once.
     pub fn set(&mut self, key: &str, json: impl Into<Bytes>) -> &mut Self {
-        let json = json.into();
-        let mut absent = true;
-        for member in self.object.members.iter().filter(|member| member.key == key) {
-            self.replaced.push((member.value, json.clone()));
-            absent = false;
-        }
-        if absent { self.insert(key, json) } else { self }
+        let members = &self.object.members;
+        let Some(last) = members.iter().rposition(|member| member.key == key) else {
+            return self.insert(key, json);
+        };
+        self.kept.push(last);
+        self.replace(members[last].value, json)
     }
 
     /// Takes out every member of that name.
@@ -136,6 +139,14 @@ impl<'o> Edits<'o, '_> {
     pub fn is_empty(&self) -> bool {
         let removes = |key: &&str| self.object.place(key).is_some();
         self.replaced.is_empty() && self.inserted.is_empty() && !self.removed.iter().any(removes)
+    }
+
+    fn is_gone(&self, index: usize, member: &Member<'_>) -> bool {
+        let another_is_kept = |kept: &usize| {
+            let key = &self.object.members[*kept].key;
+            *kept != index && *key == member.key
+        };
+        self.removed.iter().any(|key| *key == member.key) || self.kept.iter().any(another_is_kept)
     }
 
     /// The text of the edited object.
@@ -163,7 +174,7 @@ impl<'o> Edits<'o, '_> {
             if index == 0 {
                 copy.range(0, start);
             }
-            if self.removed.iter().any(|key| *key == member.key) {
+            if self.is_gone(index, member) {
                 continue;
             }
             // What stands before a member, its comma included, goes and stays with it; but the first needs none.

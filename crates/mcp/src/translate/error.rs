@@ -52,7 +52,7 @@ pub(super) fn translate<'w>(
                     &error,
                     code::INTERNAL_ERROR,
                     words.as_deref(),
-                    Some(&data),
+                    Some(data),
                 )
             }
             Recoded::Result(json) => match message.id() {
@@ -109,25 +109,12 @@ fn edited(
     error: &Members<'_>,
     code: i64,
     words: Option<&str>,
-    data: Option<&str>,
+    data: Option<String>,
 ) -> Message {
+    let mut values = vec![("code", code.to_string())];
+    values.extend(words.map(|words| ("message", quote(words))));
+    values.extend(data.map(|data| ("data", data)));
     let mut patch = Patch::default();
-    let mut added = Vec::new();
-    let words = words.map(quote);
-    let members = [
-        ("code", Some(code.to_string())),
-        ("message", words),
-        ("data", data.map(str::to_owned)),
-    ];
-    for (name, json) in &members {
-        let Some(json) = json else { continue };
-        for value in error.all(name) {
-            patch.replace(value.place(), json.clone());
-        }
-        if error.get(name).is_none() {
-            added.push((*name, json.as_str()));
-        }
-    }
-    error.change(|_| false, &added, &mut patch);
+    error.set(values, &mut patch);
     patch.message(message).read_again()
 }

@@ -243,6 +243,32 @@ impl<'a> Members<'a> {
         self.get(name)?.string()
     }
 
+    /// Gives these members these values, or puts them behind the others; their names are ours and need no escapes. Each
+    /// stands once then: of several of a name the last one is it, and the others go.
+    ///
+    /// To be called once, and not along with [`Members::change`].
+    pub(super) fn set(&self, mut values: Vec<(&str, String)>, patch: &mut Patch) {
+        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+        let mut gone = Vec::new();
+        // From behind, since the last one stays.
+        for member in self.found.iter().rev() {
+            let value = values.iter().position(|(name, _)| member.name == *name);
+            match value.map(|at| values.remove(at)) {
+                Some((_, json)) => patch.replace(member.value.place(), json),
+                None if names.contains(&member.name.as_ref()) => gone.push(member.entry),
+                None => {}
+            }
+        }
+        gone.reverse();
+        let mut left = self.count - gone.len();
+        cut_all(gone, patch);
+        for (name, json) in values {
+            let comma = if left == 0 { "" } else { "," };
+            patch.replace(self.close, format!("{comma}\"{name}\":{json}"));
+            left += 1;
+        }
+    }
+
     /// Takes these members out and puts others in, behind those that stay, whose names are ours and need no escapes.
     /// Whether anything stays or is put in.
     ///
@@ -331,5 +357,29 @@ fn cut_all(gone: Vec<Entry>, patch: &mut Patch) {
         } else {
             Span::new(entry.before, end)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_is_set_stands_once() {
+        for (text, edited) in [
+            (r#"{"a":1,"b":2}"#, r#"{"a":[],"b":2,"c":{}}"#),
+            (r#"{"a":1,"a":2,"b":3}"#, r#"{"a":[],"b":3,"c":{}}"#),
+            (r#"{"b":1,"a":2,"c":3,"a":4,"c":5}"#, r#"{"b":1,"a":[],"c":{}}"#),
+            (r#"{"c":1,"c":2}"#, r#"{"c":{},"a":[]}"#),
+            ("{}", r#"{"a":[],"c":{}}"#),
+        ] {
+            let value = Value::whole(text.as_bytes()).unwrap();
+            let members = value.members(&["a", "c", "b"]).unwrap();
+            let mut patch = Patch::default();
+
+            members.set(vec![("a", "[]".into()), ("c", "{}".into())], &mut patch);
+
+            assert_eq!(patch.text(text), edited, "{text}");
+        }
     }
 }

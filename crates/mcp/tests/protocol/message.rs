@@ -312,6 +312,22 @@ fn a_duplicate_member_of_the_envelope_is_refused() {
 }
 
 #[test]
+fn a_duplicate_of_what_an_error_says_is_refused() {
+    let error = |members: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"error":{{{members}}}}}"#);
+    for member in [
+        r#""code":-32603"#,
+        r#""message":"no""#,
+        r#""data":{}"#,
+        r#""d\u0061ta":{}"#,
+    ] {
+        let once = r#""code":-32602,"message":"m","data":1"#;
+        invalid(&error(&format!("{once},{member}")), "`error` has");
+    }
+    let own = message(&error(r#""code":1,"Code":2,"hint":3,"hint":4"#));
+    assert_eq!(own.error_code(), Some(1), "a server's own members are its own");
+}
+
+#[test]
 fn a_member_of_the_envelope_in_another_case_is_refused() {
     for name in [
         "Method",

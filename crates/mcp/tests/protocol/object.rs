@@ -84,11 +84,30 @@ fn inserting_adds_behind_the_others() {
 
 #[test]
 fn setting_replaces_or_inserts() {
-    let object = object(r#"{"a":1,"b":2,"a":3}"#);
-    let mut edits = object.edit();
-    edits.set("a", "{}").set("c", "null");
+    for (text, edited) in [
+        (r#"{"a":1,"b":2}"#, r#"{"a":{},"b":2,"c":null}"#),
+        (r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2,"a":{},"c":null}"#),
+        (r#"{"a":1,"a":2,"a":3,"c":4}"#, r#"{"a":{},"c":null}"#),
+        ("{}", r#"{"a":{},"c":null}"#),
+    ] {
+        let object = object(text);
+        let mut edits = object.edit();
+        edits.set("a", "{}").set("c", "null");
 
-    assert_eq!(edits.apply(), r#"{"a":{},"b":2,"a":{},"c":null}"#);
+        assert_eq!(edits.apply(), edited, "{text}");
+    }
+}
+
+/// A server could make us hold much more than it sent, if what is set were written as often as the member stands there.
+#[test]
+fn what_is_set_is_written_once_however_often_the_member_stands_there() {
+    let text = format!("{{{}}}", vec![r#""a":1"#; 10_000].join(","));
+    let object = object(&text);
+    let long = format!("\"{}\"", "x".repeat(10_000));
+
+    let edited = object.edit().set("a", long.clone()).apply();
+
+    assert_eq!(edited, format!(r#"{{"a":{long}}}"#));
 }
 
 #[test]

@@ -73,6 +73,7 @@ pub(super) struct Envelope {
 }
 
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+const ERROR: [&str; 3] = ["code", "message", "data"];
 const PARAMS: [&str; 7] = [
     "name",
     "uri",
@@ -271,11 +272,17 @@ impl Envelope {
             self.refuse(|| "`error` is not an object".into());
             return Ok(());
         }
+        let mut once = Once::new("`error`", &ERROR);
         let span = scanner.object(|scanner, key| {
+            let named = once.see(&key);
             let value = scanner.value()?;
-            if key == "code" {
-                self.places.error_code = scanner.text(value).parse().ok();
+            match named {
+                Named::First("code") => self.places.error_code = scanner.text(value).parse().ok(),
+                // Another spelling is a member of the server's own.
+                Named::Respelled(_) => return Ok(()),
+                Named::First(_) | Named::Unknown | Named::Again(_) | Named::Crowded => {}
             }
+            self.check(&once, named, value.start as usize);
             Ok(())
         })?;
         self.places.payload = Some(span);
