@@ -225,7 +225,8 @@ impl Table {
         let mut candidates = self
             .requests
             .values()
-            .filter(|waiting| !waiting.is_subscription());
+            .filter(|waiting| !waiting.is_subscription())
+            .filter(|waiting| attribution == Attribution::Oldest || !waiting.is_aside());
         let oldest = candidates.next();
         match attribution {
             Attribution::OnlyIfAlone | Attribution::Unasked if candidates.next().is_some() => None,
@@ -248,6 +249,15 @@ impl Table {
 impl Waiting {
     fn is_subscription(&self) -> bool {
         self.asked.method() == Some(&Method::SubscriptionsListen)
+    }
+
+    /// Whether it is made beside the calls of those who share a wire, for all of them: none of them is asked
+    /// anything in the middle of it.
+    fn is_aside(&self) -> bool {
+        matches!(
+            self.asked.method(),
+            Some(Method::ResourcesSubscribe | Method::ResourcesUnsubscribe | Method::LoggingSetLevel)
+        )
     }
 
     /// Queues a message unless its reader has enough to read already: a slow reader loses

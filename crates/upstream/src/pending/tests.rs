@@ -217,3 +217,23 @@ async fn a_closed_table_ends_all_waiting_and_takes_nobody_new() {
     assert!(pending.register(&call("2")).is_none());
     assert_eq!(pending.answer(&result(1)), Delivery::Unclaimed);
 }
+
+#[tokio::test]
+async fn what_is_asked_beside_the_calls_of_a_shared_wire_makes_no_call_one_of_several() {
+    let pending = Pending::default();
+    let subscribe = r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"a://1"}}"#;
+    let (mut aside, _) = pending.register(&message(subscribe)).unwrap();
+    let deliver = |attribution| pending.deliver(question(), attribution);
+    assert_eq!(deliver(Attribution::OnlyIfAlone), Delivery::Unclaimed);
+
+    let (mut only, _) = pending.register(&call("1")).unwrap();
+
+    assert_eq!(deliver(Attribution::OnlyIfAlone), Delivery::Delivered);
+    assert!(only.next().await.is_some());
+    assert_eq!(
+        deliver(Attribution::Oldest),
+        Delivery::Delivered,
+        "where one client has the wire, it is its own"
+    );
+    assert!(aside.next().await.is_some());
+}
