@@ -1,5 +1,7 @@
 //! Changes that are told across eras: `subscriptions/listen` on one side, the GET stream and `resources/subscribe` on the
 //! other.
+mod in_a_session;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use harness::{Client, Exchange, Gate, Gateway, Mood, Reply, Request, Running, Server, SseClient, until};

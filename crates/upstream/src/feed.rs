@@ -26,12 +26,12 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use mcp::Message;
-use prometheus::IntGauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Fault};
+use crate::metrics::Counted;
 use crate::registry::Upstream;
 use crate::transport::{Headers, Pooled};
 
@@ -244,22 +244,6 @@ impl Following {
 impl Drop for Following {
     fn drop(&mut self) {
         self.followers.leave(self.number);
-    }
-}
-
-/// One more of something, until it is dropped.
-struct Counted(IntGauge);
-
-impl Counted {
-    fn one(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is counted beside the upstreams.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters of all upstreams, labelled by the upstream's name in the configuration.
 pub struct Metrics {
@@ -25,6 +25,8 @@ pub struct Metrics {
     pub event_streams: IntGaugeVec,
     /// Those of them that ended without the gateway's doing.
     pub event_streams_lost: IntCounterVec,
+    /// Streams outside of calls that are open now in sessions of the gateway's own.
+    pub session_streams: IntGaugeVec,
     /// Sets of credentials, and sessions of the gateway's own, with which the changes of an upstream are
     /// followed now.
     pub feeds: IntGaugeVec,
@@ -93,6 +95,10 @@ impl Metrics {
                 "causeway_upstream_event_streams_lost_total",
                 "Event streams of HTTP+SSE servers that ended by themselves.",
             )?,
+            session_streams: gauge(
+                "causeway_upstream_session_streams",
+                "Streams outside of calls that are open now in sessions of the gateway's own.",
+            )?,
             feeds: gauge(
                 "causeway_upstream_feeds",
                 "Sets of credentials and sessions with which the upstream's changes are followed now.",
@@ -119,5 +125,21 @@ impl Metrics {
         for gauge in &self.gauges {
             let _ = gauge.remove_label_values(&[upstream]);
         }
+    }
+}
+
+/// One more of something, until it is dropped.
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    pub(crate) fn one(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

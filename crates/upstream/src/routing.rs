@@ -58,6 +58,17 @@ impl Routing {
         }
     }
 
+    /// Leaves a change that was told on a call's own stream to who follows changes; gives back what is none, or is
+    /// followed by nobody.
+    pub(crate) fn divert(&self, message: Message) -> Option<Message> {
+        if !is_change(&message) || !self.unclaimed.is_read() {
+            return Some(message);
+        }
+        // Nothing but changes waits here, so there is nothing to refuse.
+        let _ = self.leave(message);
+        None
+    }
+
     /// The wire has ended: all who wait learn it.
     pub(crate) fn close(&self) {
         self.pending.close();

@@ -7,6 +7,9 @@
 mod answer;
 mod hearing;
 mod pooled;
+mod post;
+mod ear;
+mod called;
 mod overhearing;
 
 use std::sync::Arc;
@@ -16,18 +19,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{Client, Deadlines, Request, Response, Target};
 use http::{HeaderName, HeaderValue, Method, header};
-use mcp::{Id, Kind, Message, Revision};
+use mcp::{Id, Message, Revision};
+use prometheus::IntGauge;
 
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::metrics::Metrics;
 use crate::transport::{
-    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Reply, Session,
-    Transport,
+    Agreement, Conversation, Discovery, Headers, Link, MessageStream, Overheard, Pooled, Session, Transport,
 };
 
 use hearing::Hearing;
-use pooled::{Lease, PooledSessions};
+use pooled::PooledSessions;
+use post::{Post, Using};
 
 /// A legacy server may hang on a method it does not know.
 const DISCOVER_WITHIN: Duration = Duration::from_secs(5);
@@ -136,12 +140,7 @@ impl Transport for StreamableHttp {
             Conversation::Session(session) => Using::Client(session.clone()),
             Conversation::Pooled(pooled) => Using::Pooled(self.server.lease(pooled, &headers).await?),
         };
-        Ok(Box::new(Post {
-            server: Arc::clone(&self.server),
-            headers,
-            session,
-            asked: None,
-        }))
+        Ok(Box::new(Post::new(&self.server, headers, session)))
     }
 
     async fn listen(
@@ -167,105 +166,6 @@ impl Transport for StreamableHttp {
 
     fn kind(&self) -> &'static str {
         "http"
-    }
-}
-
-/// The link of one exchange.
-struct Post {
-    server: Arc<Server>,
-    headers: Arc<Headers>,
-    session: Using,
-    /// The id of the running request as the server knows it.
-    asked: Option<Id>,
-}
-
-/// The session that an exchange speaks in.
-enum Using {
-    None,
-    Client(Session),
-    /// One of the gateway's own, in which several clients may speak.
-    Pooled(Lease),
-}
-
-impl Using {
-    fn session(&self) -> Option<&Session> {
-        match self {
-            Self::None => None,
-            Self::Client(session) => Some(session),
-            Self::Pooled(lease) => lease.session(),
-        }
-    }
-}
-
-#[async_trait]
-impl Link for Post {
-    async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
-        let outcome = self.exchange(message).await;
-        let (Using::Pooled(lease), true) = (&self.session, is_gone(&outcome)) else {
-            return outcome;
-        };
-        self.server.pooled.forget(lease);
-        if message.kind() != Kind::Request {
-            // It speaks of what is gone: the answer to a question that nobody asks any more.
-            return Ok(Reply::accepted());
-        }
-        // The server refused before it processed anything, so this is not a second call.
-        let again = self.server.lease(lease.pooled(), &self.headers).await?;
-        self.session = Using::Pooled(again);
-        // The client has no session that could be gone.
-        self.exchange(message).await.map_err(|error| match error.fault {
-            Fault::SessionGone => self
-                .server
-                .fails(Fault::Broken("it forgets every session at once".into())),
-            _ => error,
-        })
-    }
-
-    async fn cancel(&mut self, _request: &Message, reason: &str) {
-        let (Some(id), Some(session)) = (self.asked.take(), self.session.session()) else {
-            return;
-        };
-        let cancelled = handshake::cancelled_notification(&id, reason);
-        let sent = self
-            .server
-            .post(&self.headers, Some(session), cancelled.bytes().clone(), true);
-        let _ = tokio::time::timeout(END_WITHIN, sent).await;
-    }
-}
-
-impl Post {
-    async fn exchange(&mut self, message: &Message) -> Result<Reply, Error> {
-        let asks = message.kind() == Kind::Request;
-        // In a session of ours two clients may use the same id at the same time, so there it is ours.
-        // An answer goes under the id that the server asked by.
-        let renamed = match (&self.session, asks) {
-            (Using::Pooled(_), true) => Some(message.with_id(&self.server.pooled.next_id())),
-            _ => None,
-        };
-        let sent = renamed.as_ref().unwrap_or(message);
-        if asks {
-            self.asked = sent.id().cloned();
-        }
-        let repeatable = message.method().is_some_and(mcp::Method::is_safe_to_repeat);
-        let response = self
-            .server
-            .post(
-                &self.headers,
-                self.session.session(),
-                sent.bytes().clone(),
-                repeatable,
-            )
-            .await?;
-        let wire = answer::Wire {
-            server: &self.server,
-            headers: &self.headers,
-            session: self.session.session(),
-        };
-        let reply = answer::read(wire, response, sent, message).await?;
-        Ok(match &self.session {
-            Using::Pooled(lease) => lease.keep_for(reply),
-            Using::None | Using::Client(_) => reply,
-        })
     }
 }
 
@@ -428,6 +328,10 @@ impl Server {
             silence: None,
             ..Deadlines::default()
         }
+    }
+
+    fn session_streams(&self) -> IntGauge {
+        self.metrics.session_streams.with_label_values(&[&self.name])
     }
 
     fn fails(&self, fault: Fault) -> Error {

@@ -3,7 +3,8 @@
 //! One per set of injected headers, declared capabilities and principal: two callers share a session only
 //! when the server cannot tell them apart anyway, and may ask neither of them what the other hears. One
 //! that is a principal's own ends when nobody has used it for long; each ends when it has to make place for
-//! another. The server is told so, though never while a call runs in it.
+//! another. The server is told so, though never while a call runs in it. One whose clients may be asked something
+//! is heard as long as it lasts ([`Ear`]).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +18,10 @@ use mcp::{Id, Message};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Server;
+use super::ear::{Ear, Heard};
 use crate::error::Error;
 use crate::transport::{Agreement, Headers, MessageStream, Messages, Pooled, Reply, Session};
 
@@ -47,6 +50,7 @@ pub(super) struct PooledSessions {
     table: Mutex<Table>,
     last_id: AtomicU64,
     stopping: CancellationToken,
+    ears: TaskTracker,
 }
 
 #[derive(Default)]
@@ -59,10 +63,17 @@ struct Table {
 /// The place of one session: begun when needed, once for all who wait.
 struct Place {
     key: Key,
-    agreement: OnceCell<Agreement>,
-    /// Cancelled when the server was found to have lost it.
-    lost: CancellationToken,
+    begun: OnceCell<Begun>,
+    /// Cancelled when it ends, or the server was found to have lost it.
+    over: CancellationToken,
     use_of: Mutex<Use>,
+}
+
+/// A session that has begun.
+struct Begun {
+    agreement: Agreement,
+    /// Absent where nobody can be asked anything, or the server tells no sessions apart.
+    ear: Option<Arc<Ear>>,
 }
 
 struct Use {
@@ -83,11 +94,15 @@ impl PooledSessions {
     /// The server forgot this one: the next caller begins another. One that somebody else has begun since
     /// stays.
     pub(super) fn forget(&self, gone: &Lease) {
-        gone.place.lost.cancel();
+        self.lose(&gone.place);
+    }
+
+    fn lose(&self, place: &Arc<Place>) {
+        place.over.cancel();
         let mut table = self.locked();
-        let known = table.by_key.get(&gone.place.key);
-        if known.is_some_and(|known| Arc::ptr_eq(known, &gone.place)) {
-            table.by_key.remove(&gone.place.key);
+        let known = table.by_key.get(&place.key);
+        if known.is_some_and(|known| Arc::ptr_eq(known, place)) {
+            table.by_key.remove(&place.key);
         }
     }
 
@@ -97,7 +112,7 @@ impl PooledSessions {
         table.by_key.retain(|key, place| {
             let stays = key.credentials != *credentials;
             if !stays {
-                place.lost.cancel();
+                place.over.cancel();
             }
             stays
         });
@@ -128,10 +143,42 @@ impl Server {
         }
         let begun = lease
             .place
-            .agreement
-            .get_or_try_init(|| self.greet(headers, pooled));
-        begun.await?;
+            .begun
+            .get_or_try_init(|| self.begin(&lease.place, headers))
+            .await?;
+        if let Some(ear) = &begun.ear {
+            ear.opened().await;
+        }
         Ok(lease)
+    }
+
+    async fn begin(self: &Arc<Self>, place: &Arc<Place>, headers: &Headers) -> Result<Begun, Error> {
+        let agreement = self.greet(headers, &place.key.pooled).await?;
+        // Where a server knows no sessions, what it asks outside of calls could be meant for anybody.
+        let heard = place.key.pooled.is_private() && agreement.session.id.is_some();
+        let ear = heard.then(|| self.hear(place, agreement.session.clone()));
+        Ok(Begun { agreement, ear })
+    }
+
+    /// Hears a session from now until it is over.
+    fn hear(self: &Arc<Self>, place: &Arc<Place>, session: Session) -> Arc<Ear> {
+        let ear = Arc::new(Ear::new(self));
+        let (server, place, hearing) = (Arc::clone(self), Arc::clone(place), Arc::clone(&ear));
+        self.pooled.ears.spawn(async move {
+            let headers = Headers {
+                injected: place.key.credentials.clone(),
+                passed: Vec::new(),
+            };
+            let heard = tokio::select! {
+                heard = hearing.live(&server, &session, &headers) => Some(heard),
+                () = place.over.cancelled() => None,
+            };
+            hearing.close(heard.as_ref());
+            if heard == Some(Heard::Lost) {
+                server.pooled.lose(&place);
+            }
+        });
+        ear
     }
 
     fn take_place(self: &Arc<Self>, key: Key) -> Lease {
@@ -151,8 +198,8 @@ impl Server {
         }
         let place = Arc::new(Place {
             key: key.clone(),
-            agreement: OnceCell::new(),
-            lost: CancellationToken::new(),
+            begun: OnceCell::new(),
+            over: self.pooled.stopping.child_token(),
             use_of: Mutex::new(Use {
                 running: 0,
                 last: Instant::now(),
@@ -176,6 +223,8 @@ impl Server {
         let all = std::mem::take(&mut self.pooled.locked().by_key);
         let private = all.into_values().filter(|place| place.key.pooled.is_private());
         self.end_places(private.collect()).await;
+        self.pooled.ears.close();
+        self.pooled.ears.wait().await;
     }
 
     /// Has a task look for sessions that nobody uses, as long as there are any that could be ended so.
@@ -219,8 +268,10 @@ impl Server {
 
     async fn end_places(&self, places: Vec<Arc<Place>>) {
         let ending = places.into_iter().map(|place| async move {
-            if let Some(agreement) = place.agreement.get() {
-                self.end_session(&agreement.session, &place.key.credentials).await;
+            place.over.cancel();
+            if let Some(begun) = place.begun.get() {
+                let session = &begun.agreement.session;
+                self.end_session(session, &place.key.credentials).await;
             }
         });
         futures_util::stream::iter(ending)
@@ -230,6 +281,7 @@ impl Server {
 
     /// Ends one in a task of its own, which lasts no longer than [`super::END_WITHIN`].
     fn end_aside(self: &Arc<Self>, place: Arc<Place>) {
+        place.over.cancel();
         let server = Arc::clone(self);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { server.end_places(vec![place]).await });
@@ -282,16 +334,26 @@ impl Lease {
 
     /// The session; it has begun by the time anybody else sees this.
     pub(super) fn agreement(&self) -> Option<&Agreement> {
-        self.place.agreement.get()
+        self.place.begun.get().map(|begun| &begun.agreement)
+    }
+
+    /// What hears the session, where it is heard.
+    pub(super) fn ear(&self) -> Option<&Arc<Ear>> {
+        self.place.begun.get().and_then(|begun| begun.ear.as_ref())
+    }
+
+    /// Another use of the same session.
+    pub(super) fn again(&self) -> Self {
+        Self::of(&self.server, &self.place)
     }
 
     pub(super) fn session(&self) -> Option<&Session> {
         self.agreement().map(|agreement| &agreement.session)
     }
 
-    /// Waits until the server was found to have lost the session.
-    pub(super) async fn lost(&self) {
-        self.place.lost.cancelled().await;
+    /// Waits until the session has ended, or the server was found to have lost it.
+    pub(super) async fn over(&self) {
+        self.place.over.cancelled().await;
     }
 
     pub(super) fn pooled(&self) -> &Pooled {
@@ -303,11 +365,10 @@ impl Lease {
         let Messages::Stream(stream) = reply.messages else {
             return reply;
         };
-        let lease = Self::of(&self.server, &self.place);
         Reply {
             messages: Messages::Stream(Box::new(Leased {
                 stream,
-                _lease: lease,
+                _lease: self.again(),
             })),
             ..reply
         }

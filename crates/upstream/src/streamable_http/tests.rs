@@ -2,11 +2,13 @@
 //! and when it ends.
 
 pub(crate) mod peer;
+mod heard;
 
 use std::future::Future;
 
 use bytes::Bytes;
 use futures_util::future::join;
+use mcp::Kind;
 use serde_json::json;
 
 use super::*;

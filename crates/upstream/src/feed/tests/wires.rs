@@ -29,6 +29,14 @@ async fn follow_in(upstream: &Arc<Upstream>, pooled: &Pooled) -> Following {
     soon(following).await.unwrap()
 }
 
+/// The session of one who may be asked something.
+fn ann() -> Pooled {
+    Pooled {
+        capabilities: Some(r#"{"elicitation":{}}"#.into()),
+        scope: b"ann"[..].into(),
+    }
+}
+
 async fn hears(following: &mut Following, expected: &[&str]) {
     for expected in expected {
         assert_eq!(said(&soon(following.next()).await.unwrap()), *expected);
@@ -42,23 +50,25 @@ async fn changes_are_heard_over_every_transport_and_again_after_a_cut() {
         (Spoken::Streamable, &["tools", "a://1"]),
         (Spoken::Sse, &["tools", "a://1"]),
     ] {
-        let site = Site::start(spoken).await;
-        let upstream = site.upstream();
+        for pooled in [Pooled::default(), ann()] {
+            let site = Site::start(spoken).await;
+            let upstream = site.upstream();
 
-        let mut following = follow(&upstream).await;
+            let mut following = follow_in(&upstream, &pooled).await;
 
-        assert_eq!(*following.honoured(), interest(honoured), "{spoken:?}");
-        site.says(TOOLS, None);
-        hears(&mut following, &["tools"]).await;
-        site.says(UPDATED, Some("a://1"));
-        hears(&mut following, &["a://1"]).await;
+            assert_eq!(*following.honoured(), interest(honoured), "{spoken:?}");
+            site.says(TOOLS, None);
+            hears(&mut following, &["tools"]).await;
+            site.says(UPDATED, Some("a://1"));
+            hears(&mut following, &["a://1"]).await;
 
-        site.cut();
-        hears(&mut following, honoured).await;
-        site.says(TOOLS, None);
-        hears(&mut following, &["tools"]).await;
-        drop(following);
-        soon(upstream.stop()).await;
+            site.cut();
+            hears(&mut following, honoured).await;
+            site.says(TOOLS, None);
+            hears(&mut following, &["tools"]).await;
+            drop(following);
+            soon(upstream.stop()).await;
+        }
     }
 }
 
@@ -127,8 +137,7 @@ fn child(script: &str) -> Arc<Upstream> {
 #[tokio::test]
 async fn what_a_legacy_child_says_of_its_lists_is_the_feed_s_and_no_running_call_s() {
     // Tells of its tools as soon as one is called, and answers no call.
-    let upstream = child(
-        r#"n=0
+    let script = r#"n=0
         while read -r line; do
             case "$line" in
             *'"initialize"'*)
@@ -144,20 +153,22 @@ async fn what_a_legacy_child_says_of_its_lists_is_the_feed_s_and_no_running_call
                 n=$((n + 1))
                 echo '{"jsonrpc":"2.0","id":'$n',"error":{"code":-32601,"message":"unknown"}}' ;;
             esac
-        done"#,
-    );
-    let mut following = follow(&upstream).await;
-    assert_eq!(*following.honoured(), interest(&["tools", "a://1"]));
+        done"#;
+    for pooled in [Pooled::default(), ann()] {
+        let upstream = child(script);
+        let mut following = follow_in(&upstream, &pooled).await;
+        assert_eq!(*following.honoured(), interest(&["tools", "a://1"]));
 
-    let conversation = Conversation::Pooled(Pooled::default());
-    let mut exchange = upstream.open(conversation, Headers::default()).await.unwrap();
-    let call = Message::request(&Id::number(1), "tools/call", Some(r#"{"name":"x"}"#));
-    tokio::select! {
-        _ = exchange.send(&call) => panic!("it belongs to no call"),
-        () = hears(&mut following, &["tools"]) => {}
+        let conversation = Conversation::Pooled(pooled);
+        let mut exchange = upstream.open(conversation, Headers::default()).await.unwrap();
+        let call = Message::request(&Id::number(1), "tools/call", Some(r#"{"name":"x"}"#));
+        tokio::select! {
+            _ = exchange.send(&call) => panic!("it belongs to no call"),
+            () = hears(&mut following, &["tools"]) => {}
+        }
+        drop(following);
+        soon(upstream.stop()).await;
     }
-    drop(following);
-    soon(upstream.stop()).await;
 }
 
 #[tokio::test]

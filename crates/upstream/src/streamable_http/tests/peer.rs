@@ -20,6 +20,9 @@ pub(crate) const IDLE: Duration = Duration::from_secs(900);
 pub(crate) struct Peer {
     url: String,
     requests: mpsc::Receiver<Asked>,
+    /// GETs of a server that says something outside of calls.
+    streams: Option<mpsc::Receiver<Asked>>,
+    metrics: Arc<Metrics>,
     home: TempDir,
 }
 
@@ -34,13 +37,23 @@ pub(crate) struct Asked {
 }
 
 impl Peer {
+    /// A server that says nothing outside of calls.
     pub(crate) async fn start() -> Self {
+        Self {
+            streams: None,
+            ..Self::talkative().await
+        }
+    }
+
+    /// A server that may say something outside of calls.
+    pub(crate) async fn talkative() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel(64);
+        let (opens, streams) = mpsc::channel(64);
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
-                let sender = sender.clone();
+                let (sender, opens) = (sender.clone(), opens.clone());
                 tokio::spawn(async move {
                     let Some((head, body)) = read(&mut socket).await else {
                         return;
@@ -51,13 +64,19 @@ impl Peer {
                         head,
                         socket,
                     };
-                    let _ = sender.send(asked).await;
+                    if asked.verb != "GET" {
+                        let _ = sender.send(asked).await;
+                    } else if let Err(refused) = opens.send(asked).await {
+                        refused.0.respond(405, "", "text/plain", "").await;
+                    }
                 });
             }
         });
         Self {
             url,
             requests,
+            streams: Some(streams),
+            metrics: Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap()),
             home: TempDir::new().unwrap(),
         }
     }
@@ -73,7 +92,7 @@ impl Peer {
                 limits: mcp::Limits::default(),
                 idle: IDLE,
             },
-            Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap()),
+            Arc::clone(&self.metrics),
         )
     }
 
@@ -81,6 +100,30 @@ impl Peer {
     pub(crate) async fn next(&mut self) -> Asked {
         let next = tokio::time::timeout(Duration::from_secs(10), self.requests.recv());
         next.await.expect("it comes soon").unwrap()
+    }
+
+    /// The next GET.
+    pub(crate) async fn get(&mut self) -> Asked {
+        let streams = self.streams.as_mut().expect("it says something outside of calls");
+        let next = tokio::time::timeout(Duration::from_secs(10), streams.recv());
+        next.await.expect("it comes soon").unwrap()
+    }
+
+    /// The same, answered by a stream.
+    pub(crate) async fn listener(&mut self) -> Asked {
+        let mut asked = self.get().await;
+        asked.begin_stream().await;
+        asked
+    }
+
+    /// Streams outside of calls that the gateway holds open.
+    pub(crate) fn session_streams(&self) -> i64 {
+        self.metrics.session_streams.with_label_values(&["new"]).get()
+    }
+
+    /// Messages of the server that reached nobody.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.metrics.dropped.with_label_values(&["new"]).get()
     }
 
     /// The next request, which is a POST of this method.
@@ -102,7 +145,7 @@ impl Peer {
         asked
             .begin_session(
                 session,
-                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}}}"#,
+                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}}}"#,
             )
             .await;
         let ready = self.post("notifications/initialized").await;
