@@ -103,25 +103,9 @@ pub(super) fn cannot(
         (Server::Python2 | Server::FastMcp, "changes") if modern_client && !modern_server => {
             Some("the Python server does not declare that its tools change")
         }
-        (Server::Pinned(_) | Server::Python1 | Server::TypeScript1, "changes")
-            if modern_client && !modern_server =>
-        {
-            Some(UNHEARD)
-        }
-        (Server::Everything | Server::TypeScript1, "updates") if modern_client && !modern_server => {
-            Some(UNHEARD)
-        }
-        (Server::Everything, "roots") | (Server::TypeScript1, "elicit")
-            if modern_client && !modern_server && place.transport == Transport::Http =>
-        {
-            Some(UNHEARD)
-        }
         _ => None,
     }
 }
-
-/// A shortfall of the gateway, and none of the two.
-const UNHEARD: &str = "not yet: the server says it outside of calls, to the session of this client alone, which is not listened to";
 
 const NO_SESSIONS: &str = "this server keeps no sessions, so nothing but an answer comes back from it";
 
