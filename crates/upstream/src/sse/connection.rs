@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::opening::Opened;
-use super::posting;
+use super::posting::{self, Untaken, Verdict};
 use super::server::Server;
 use crate::error::{Error, Fault};
 use crate::handshake;
@@ -270,16 +270,20 @@ impl Connection {
                 () = connection.over.cancelled() => None,
                 () = left => None,
             };
-            let Some(Error { fault, .. }) = refused else {
+            let Some(Untaken { error, verdict }) = refused else {
                 return;
             };
-            let gone = fault == Fault::SessionGone;
-            if gone {
+            let ends = match verdict {
+                Verdict::Stays => false,
+                Verdict::Doubted => !connection.routing.is_shared(),
+                Verdict::Gone => true,
+            };
+            if verdict != Verdict::Stays {
                 connection.retire();
             }
             // Told before the others learn of the end, so that this one hears that it was not processed.
-            let _ = outcome.send(fault);
-            if gone {
+            let _ = outcome.send(error.fault);
+            if ends {
                 connection.stop();
             }
         };
@@ -424,7 +428,13 @@ impl Asked {
                 biased;
                 message = self.ticket.next() => return message.ok_or_else(|| self.unanswered()),
                 posted = posted => match posted {
-                    Ok(fault) => return Err(self.connection.server.fails(fault)),
+                    Ok(fault) => {
+                        if fault == Fault::SessionGone {
+                            // What was never taken needs not be taken back.
+                            self.connection.routing.pending.abandon(self.ticket.id);
+                        }
+                        return Err(self.connection.server.fails(fault));
+                    }
                     Err(_) => self.posted = None,
                 },
             }

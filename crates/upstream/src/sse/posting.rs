@@ -12,6 +12,7 @@ use mcp::{Body, Id, Kind, Message};
 use super::connection::Connection;
 use super::server::{Content, content, is_compressed, redirected, refused};
 use crate::error::{Error, Fault};
+use crate::lost;
 use crate::transport::Headers;
 
 /// Bytes of a refusal that are read for what it is about.
@@ -20,16 +21,40 @@ const REFUSAL: usize = 64 * 1024;
 /// A response that says nothing should end at once.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
+/// What the fate of one message says of the connection that it was to go over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Stays,
+    /// The server does not know it, as far as its words can be trusted: nothing new goes over it. Where
+    /// others speak over it too, what runs there runs on.
+    Doubted,
+    /// The server does not know it: nothing that runs there will be answered.
+    Gone,
+}
+
+/// A message that the server did not take.
+pub(super) struct Untaken {
+    pub(super) error: Error,
+    pub(super) verdict: Verdict,
+}
+
+impl From<Error> for Untaken {
+    fn from(error: Error) -> Self {
+        let verdict = Verdict::Stays;
+        Self { error, verdict }
+    }
+}
+
 /// POSTs a message, and waits until the server has taken it.
 ///
 /// # Errors
-/// When it did not take it: the fate of the one request in it, never of the connection, but for
-/// [`Fault::SessionGone`].
+/// When it did not take it: the fate of the one request in it, and of the connection as the verdict says.
 pub(super) async fn post(
     connection: &Arc<Connection>,
     message: &Message,
     headers: &Headers,
-) -> Result<(), Error> {
+) -> Result<(), Untaken> {
     let server = &connection.server;
     let body = message.bytes().clone();
     let mut response = server.post(&connection.endpoint, headers, body.clone()).await?;
@@ -43,10 +68,10 @@ pub(super) async fn post(
     }
     if is_compressed(&response) {
         let what = "its answer is compressed, which nobody asked for";
-        return Err(server.fails(Fault::Broken(what.into())));
+        return Err(server.fails(Fault::Broken(what.into())).into());
     }
     if response.status().is_success() {
-        return take(connection, response).await;
+        return Ok(take(connection, response).await?);
     }
     refuse(connection, message, response).await
 }
@@ -91,12 +116,18 @@ async fn refuse(
     connection: &Arc<Connection>,
     message: &Message,
     mut response: Response,
-) -> Result<(), Error> {
+) -> Result<(), Untaken> {
     let server = &connection.server;
     let status = response.status().as_u16();
     let fault = refused(&response);
+    let gone = |verdict| {
+        Err(Untaken {
+            error: server.fails(Fault::SessionGone),
+            verdict,
+        })
+    };
     if matches!(status, 404 | 410) {
-        return Err(server.fails(Fault::SessionGone));
+        return gone(Verdict::Gone);
     }
     let body = match tokio::time::timeout(END_WITHIN, response.body(REFUSAL)).await {
         Ok(Ok(body)) => body,
@@ -112,8 +143,8 @@ async fn refuse(
             && said.id() == message.id()
             && !matches!(said.error_code(), Some(-32000 | -32001))
     });
-    if status == 400 && !carried_out && speaks_of_session(&body) {
-        return Err(server.fails(Fault::SessionGone));
+    if status == 400 && !carried_out && lost::speaks_of_session(&body, Some(message.bytes())) {
+        return gone(Verdict::Doubted);
     }
     if (400..500).contains(&status)
         && !matches!(fault, Fault::Unauthorized(_))
@@ -124,14 +155,7 @@ async fn refuse(
         connection.routing.take(answer.with_id(id));
         return Ok(());
     }
-    Err(server.fails(fault))
-}
-
-/// Whether a 400 says that the session is unknown, as some servers say what should be a 404.
-fn speaks_of_session(refusal: &[u8]) -> bool {
-    refusal
-        .windows(7)
-        .any(|word| word.eq_ignore_ascii_case(b"session"))
+    Err(server.fails(fault).into())
 }
 
 /// Whether a refusal is a JSON-RPC answer to this request.

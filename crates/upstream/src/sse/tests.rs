@@ -1,5 +1,6 @@
 //! A server of 2024-11-05 that does what a test says, byte by byte, and what becomes of its clients.
 
+mod lost;
 mod peer;
 mod pooled;
 
@@ -11,7 +12,7 @@ use mcp::{Kind, Message, Method, Revision};
 
 use super::*;
 use crate::transport::Messages;
-use peer::{Peer, Stream};
+use peer::{Peer, Post, Stream};
 
 const SMALL: usize = 4096;
 

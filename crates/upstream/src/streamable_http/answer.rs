@@ -13,6 +13,7 @@ use mcp::{Body, Id, Kind, Message, code};
 
 use super::{SESSION_ID, Server};
 use crate::error::{Error, Fault};
+use crate::lost;
 use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
 
 use events::Events;
@@ -132,7 +133,7 @@ pub(super) fn is_events(response: &Response) -> bool {
 /// Whether a 400 is about the session.
 pub(super) async fn names_session(mut response: Response, server: &Server) -> bool {
     let body = response.body(server.bounds.answer).await.unwrap_or_default();
-    matches!(Body::parse(body, &server.bounds.limits), Ok(Body::One(message)) if speaks_of_session(&message))
+    matches!(Body::parse(body, &server.bounds.limits), Ok(Body::One(message)) if speaks_of_session(&message, None))
 }
 
 /// Seconds the server asks us to wait, when it says so in seconds.
@@ -165,7 +166,7 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
         && message.kind() == Kind::Error
     {
         let about_session = match status {
-            400 => speaks_of_session(&message),
+            400 => speaks_of_session(&message, Some(asked)),
             // A server that does not know a method may say so with 404 too.
             404 => message.error_code() != Some(code::METHOD_NOT_FOUND),
             _ => false,
@@ -195,10 +196,10 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
 }
 
 /// Whether a 400 is about the session, as some servers say what should be a 404 (`protocol.md` §9).
-fn speaks_of_session(refusal: &Message) -> bool {
+fn speaks_of_session(refusal: &Message, asked: Option<&Message>) -> bool {
     let error = refusal.error().unwrap_or_default();
-    let mentions = error.windows(7).any(|word| word.eq_ignore_ascii_case(b"session"));
-    mentions && matches!(refusal.error_code(), Some(-32000 | -32001))
+    matches!(refusal.error_code(), Some(-32000 | -32001))
+        && lost::speaks_of_session(error, asked.map(|asked| &**asked.bytes()))
 }
 
 /// Whether a 2026-07-28 server would refuse with this code (basic/transports/streamable-http).

@@ -226,6 +226,26 @@ async fn what_runs_in_a_session_that_is_lost_goes_into_a_new_one_and_what_speaks
 }
 
 #[tokio::test]
+async fn a_400_that_repeats_what_a_client_said_of_sessions_loses_none() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (mut link, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+    let text = r#"{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"session_begin"}}"#;
+    let call = Message::parse(Bytes::from_static(text.as_bytes()), &mcp::Limits::default()).unwrap();
+
+    let server = async {
+        let asked = peer.post("tools/call").await;
+        let error = r#"{"code":-32000,"message":"no tool `session_begin`"}"#;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, asked.id());
+        asked.respond(400, "", "application/json", &body).await;
+    };
+    let reply = both(link.send(&call), server).await.unwrap();
+
+    assert!(reply.refuses());
+    assert!(peer.is_quiet(), "it is not sent again");
+}
+
+#[tokio::test]
 async fn what_stops_ends_the_sessions_of_principals() {
     let mut peer = Peer::start().await;
     let http = peer.client();
