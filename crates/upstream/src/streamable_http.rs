@@ -334,6 +334,12 @@ impl Server {
         self.metrics.session_streams.with_label_values(&[&self.name])
     }
 
+    /// It answered what it was not asked.
+    fn count_foreign_answer(&self) {
+        let foreign = &self.metrics.foreign_answers;
+        foreign.with_label_values(&[&self.name]).inc();
+    }
+
     fn fails(&self, fault: Fault) -> Error {
         fault.of(&self.name)
     }

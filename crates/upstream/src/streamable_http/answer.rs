@@ -244,11 +244,13 @@ fn one_or_many(server: &Server, body: Bytes, sent: &Message, asked: &Message) ->
             let mut several = Vec::with_capacity(messages.len());
             for message in messages {
                 let message = message.map_err(|error| garbage(error.to_string()))?;
-                several.push(if answers(&message, sent) {
-                    addressed(message, asked)
-                } else {
-                    message
-                });
+                match message.kind() {
+                    Kind::Request | Kind::Notification => several.push(message),
+                    Kind::Result | Kind::Error if answers(&message, sent) => {
+                        several.push(addressed(message, asked));
+                    }
+                    Kind::Result | Kind::Error => server.count_foreign_answer(),
+                }
             }
             // The answer comes last, as in a stream.
             several.sort_by_key(|message| matches!(message.kind(), Kind::Result | Kind::Error));

@@ -226,6 +226,32 @@ async fn what_runs_in_a_session_that_is_lost_goes_into_a_new_one_and_what_speaks
 }
 
 #[tokio::test]
+async fn of_an_array_only_what_answers_the_call_is_its_answer() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (mut link, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+
+    let server = async {
+        let asked = peer.post("tools/call").await;
+        let (foreign, ours) = (r#"{"jsonrpc":"2.0","id":99,"result":{"theirs":1}}"#, asked.id());
+        let body = format!(r#"[{foreign},{{"jsonrpc":"2.0","id":{ours},"result":{{"ours":1}}}}]"#);
+        asked.respond(200, "", "application/json", &body).await;
+    };
+    let reply = both(link.send(&call()), server).await.unwrap();
+
+    let answer = reply.messages.answer().await.unwrap().unwrap();
+    assert_eq!(answer.result(), Some(&br#"{"ours":1}"#[..]));
+    assert_eq!(
+        http.server
+            .metrics
+            .foreign_answers
+            .with_label_values(&["new"])
+            .get(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn a_400_that_repeats_what_a_client_said_of_sessions_loses_none() {
     let mut peer = Peer::start().await;
     let http = peer.client();

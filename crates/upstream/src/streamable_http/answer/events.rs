@@ -122,11 +122,7 @@ impl Events {
             self.let_go();
             return Some(addressed(message, &self.asked));
         }
-        self.server
-            .metrics
-            .foreign_answers
-            .with_label_values(&[&self.server.name])
-            .inc();
+        self.server.count_foreign_answer();
         None
     }
 
