@@ -281,6 +281,7 @@ fn upstream_verdict(error: &Error) -> Verdict {
         | Fault::Unauthorized(_)
         | Fault::Misjudged(_)
         | Fault::NotSpoken { .. }
+        | Fault::NotAgreed
         | Fault::NotOffered
         | Fault::Removed
         | Fault::TooLong(_)
@@ -294,7 +295,7 @@ fn reason(fault: &Fault) -> &'static str {
     match fault {
         Fault::Unreachable(_) => "unreachable",
         Fault::Silent(_) => "timeout",
-        Fault::Broken(_) | Fault::Misjudged(_) => "broken",
+        Fault::Broken(_) | Fault::Misjudged(_) | Fault::NotAgreed => "broken",
         Fault::Status { .. } => "status",
         Fault::Unauthorized(_) => "unauthorized",
         Fault::SessionGone => "session",

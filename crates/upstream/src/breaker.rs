@@ -140,6 +140,7 @@ impl Pass {
             Err(
                 Fault::Silent(_)
                 | Fault::Broken(_)
+                | Fault::NotAgreed
                 | Fault::TooLong(_)
                 | Fault::NotStarted(_)
                 | Fault::Exited(_)

@@ -44,6 +44,8 @@ pub enum Fault {
         /// That era.
         wanted: Era,
     },
+    /// It answered our `initialize` neither with an agreement nor as a server that knows none.
+    NotAgreed,
     /// It says nothing outside of calls.
     NotOffered,
     /// A reload of the configuration removed it.
@@ -125,6 +127,10 @@ impl fmt::Display for Error {
                 };
                 write!(f, "upstream `{name}` does not speak {spoken}, as it seemed to")
             }
+            Fault::NotAgreed => write!(
+                f,
+                "upstream `{name}` answers `initialize` neither with an agreement nor as a server without one"
+            ),
             Fault::NotOffered => write!(f, "upstream `{name}` says nothing outside of calls"),
             Fault::Removed => write!(f, "upstream `{name}` was removed from the configuration"),
             Fault::TooLong(bound) => {

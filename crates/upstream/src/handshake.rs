@@ -409,7 +409,7 @@ pub fn agreed_revision(answer: &Message) -> Option<Revision> {
 /// The revision that a legacy server agrees on in its answer to our `initialize`.
 ///
 /// # Errors
-/// [`Fault::NotSpoken`] when it says that it has no such method or revision, [`Fault::Broken`] when
+/// [`Fault::NotSpoken`] when it says that it has no such method or revision, [`Fault::NotAgreed`] when
 /// what it says is neither.
 pub(crate) fn agreement(upstream: &Arc<str>, answer: &Message) -> Result<Revision, Error> {
     if let Some(revision) = agreed_revision(answer) {
@@ -418,7 +418,7 @@ pub(crate) fn agreement(upstream: &Arc<str>, answer: &Message) -> Result<Revisio
     let fault = if refuses_legacy(answer) {
         Fault::NotSpoken { wanted: Era::Legacy }
     } else {
-        Fault::Broken("it answers `initialize` neither with an agreement nor as a server without one".into())
+        Fault::NotAgreed
     };
     Err(fault.of(upstream))
 }

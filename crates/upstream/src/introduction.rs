@@ -122,11 +122,11 @@ impl Upstream {
         let legacy = match self.greeted(headers).await {
             Ok(introduction) => Legacy::Spoken(introduction.revision),
             Err(error) => match error.fault {
-                // It is there, and does not take this for a greeting, in whatever words.
+                // It is there, and answers that it does not take this for a greeting, in whatever words. What
+                // broke before it was answered says nothing, and is not remembered.
                 Fault::NotSpoken { .. }
-                | Fault::Broken(_)
+                | Fault::NotAgreed
                 | Fault::Misjudged(_)
-                | Fault::Exited(_)
                 | Fault::Status {
                     status: 400 | 404 | 405 | 415,
                     ..

@@ -360,6 +360,7 @@ impl Upstream {
                 Fault::Unreachable(_)
                 | Fault::Silent(_)
                 | Fault::Broken(_)
+                | Fault::NotAgreed
                 | Fault::NotStarted(_)
                 | Fault::Exited(_),
             ) => 0,

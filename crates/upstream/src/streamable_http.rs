@@ -197,7 +197,7 @@ impl Server {
                 .ok_or_else(|| self.fails(Fault::Broken("it took `initialize` without answering".into())))?;
             let revision = handshake::agreement(&self.name, &answer).map_err(|error| match error.fault {
                 // Words around a refusal: its status says more.
-                Fault::Broken(_) if status >= 400 => self.fails(Fault::Status {
+                Fault::NotAgreed if status >= 400 => self.fails(Fault::Status {
                     status,
                     retry_after: None,
                 }),

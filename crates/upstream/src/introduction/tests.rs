@@ -152,6 +152,27 @@ async fn a_server_that_speaks_another_era_by_now_says_what_it_is_in_that() {
     assert_eq!(introduction.eras.modern, None);
 }
 
+#[tokio::test]
+async fn only_an_answer_says_that_a_greeting_is_not_understood() {
+    let mut peer = Peer::start().await;
+    let upstream = upstream(&peer);
+    let ann = headers("ann");
+    let only_modern = r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#;
+
+    // A connection that breaks says nothing of eras.
+    let server = async {
+        peer.post("server/discover").await.result(only_modern).await;
+        drop(peer.post("initialize").await);
+    };
+    let (learned, ()) = join(upstream.learn_both(&ann), server).await;
+    assert!(matches!(learned.unwrap_err().fault, Fault::Broken(_)));
+    assert_eq!(upstream.eras().unwrap().legacy, Legacy::Unasked);
+
+    let server = async { peer.post("initialize").await.error(200, -32602).await };
+    let (learned, ()) = join(upstream.learn_both(&ann), server).await;
+    assert_eq!(learned.unwrap().legacy, Legacy::NotSpoken);
+}
+
 #[test]
 fn credentials_have_a_bound() {
     let introductions = Introductions::default();
