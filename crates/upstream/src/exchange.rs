@@ -1,6 +1,7 @@
 //! One message to an upstream and what comes back: the story of an exchange, healing included.
 
 mod bridged;
+mod doubt;
 
 use std::sync::Arc;
 
@@ -8,7 +9,6 @@ use mcp::{Era, Kind, Message, Method};
 
 use crate::breaker::Pass;
 use crate::error::{Error, Fault};
-use crate::handshake::Legacy;
 use crate::registry::Upstream;
 use crate::slots::Slot;
 use crate::transport::{Conversation, Headers, Link, Reply, Session};
@@ -96,7 +96,7 @@ impl Exchange {
                     self.upstream.taken_back.note(&session, message);
                 }
                 let outcome = self.send_in_session(&session, message).await;
-                let outcome = self.judged(outcome, Era::Legacy).await;
+                let outcome = self.judged(message, outcome, Era::Legacy).await;
                 outcome.map_err(|error| self.excused(message, error))
             }
             Conversation::Greeting => {
@@ -107,15 +107,15 @@ impl Exchange {
             Conversation::Bridged => {
                 // On the heap: what it may have to ask first is no part of every other exchange.
                 let outcome = Box::pin(self.send_bridged(message)).await;
-                self.judged(outcome, Era::Modern).await
+                self.judged(message, outcome, Era::Modern).await
             }
             Conversation::Modern => {
                 let outcome = self.send_as_assumed(message).await;
-                self.judged(outcome, Era::Modern).await
+                self.judged(message, outcome, Era::Modern).await
             }
             Conversation::Pooled(_) => {
                 let outcome = self.send_as_assumed(message).await;
-                self.judged(outcome, Era::Legacy).await
+                self.judged(message, outcome, Era::Legacy).await
             }
         };
         self.learned(&outcome);
@@ -168,24 +168,6 @@ impl Exchange {
             self.upstream.forget_eras();
             self.link = Some(self.upstream.link(&self.conversation, &self.headers).await?);
             outcome = self.put(message).await;
-        }
-        outcome
-    }
-
-    /// A refusal in words that a server of this era would not choose: it is asked anew what it speaks, and
-    /// a client of another era is told so.
-    async fn judged(&mut self, outcome: Result<Reply, Error>, spoken: Era) -> Result<Reply, Error> {
-        if matches!(&outcome, Ok(Reply { doubtful: true, .. })) {
-            self.upstream.forget_eras();
-            let eras = self.upstream.learn(&self.headers).await?;
-            let speaks = match spoken {
-                Era::Modern => eras.modern.is_some(),
-                // That it was not asked yet is no longer a reason to hope: it has just refused.
-                Era::Legacy => matches!(eras.legacy, Legacy::Spoken(_)),
-            };
-            if !speaks {
-                return Err(self.upstream.does_not_speak(spoken));
-            }
         }
         outcome
     }

@@ -1,6 +1,8 @@
 //! Which era an upstream speaks: found by asking, once for all who wait, remembered, and asked
 //! again when the assumption fails (`protocol.md` §1.6 D-20, D-21).
 
+mod discovery;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::memory::Row;
+use crate::seldom::Seldom;
 use crate::transport::{Discovery, Headers, Pooled, Transport};
+
+pub(crate) use discovery::{judge_discovery, supports_modern};
 
 /// The revision we ask for in a handshake of our own.
 const ASKED: Revision = Revision::V2025_11_25;
@@ -22,6 +27,10 @@ const ASKED_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// An upstream that refused a client for its era is asked again at most this often.
 const RECONSIDERED_AFTER: Duration = Duration::from_secs(60);
+
+/// What a client's call made doubtful is asked for at most this often: whatever clients send, and whatever
+/// a server says to it, the others go on meanwhile.
+const DOUBTED_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known of an upstream's eras.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +88,7 @@ impl Eras {
 pub struct Knowledge {
     state: Arc<State>,
     asking: Flight<Arc<Eras>>,
+    doubting: Flight<Option<Arc<Eras>>>,
     /// Ends what is asked in the background.
     stopping: CancellationToken,
 }
@@ -86,6 +96,8 @@ pub struct Knowledge {
 struct State {
     known: ArcSwapOption<Known>,
     pinned: bool,
+    /// When what it speaks was doubted.
+    doubted: Seldom,
     /// Where it is kept across restarts.
     row: Option<Row>,
 }
@@ -117,9 +129,11 @@ impl Knowledge {
             state: Arc::new(State {
                 known: ArcSwapOption::new(known.map(Arc::new)),
                 pinned: pinned.is_some(),
+                doubted: Seldom::once_in(DOUBTED_AFTER),
                 row: None,
             }),
             asking: Flight::default(),
+            doubting: Flight::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -137,6 +151,7 @@ impl Knowledge {
             state: Arc::new(State {
                 known: ArcSwapOption::new(known.map(Arc::new)),
                 pinned: false,
+                doubted: Seldom::once_in(DOUBTED_AFTER),
                 row: Some(row),
             }),
             ..Self::new(None)
@@ -198,6 +213,31 @@ impl Knowledge {
                 Ok(None)
             }
             Asked::Now(..) | Asked::Pinned => Ok(None),
+        }
+    }
+
+    /// A call made doubtful what is known: the upstream is asked anew, once for all who doubt and not again
+    /// for a while. None when it is not asked, or does not answer: what is known stays until then.
+    pub(crate) async fn doubt(&self, transport: &Arc<dyn Transport>, headers: &Headers) -> Option<Arc<Eras>> {
+        if self.state.pinned {
+            return None;
+        }
+        let ask = || {
+            let state = Arc::clone(&self.state);
+            let (transport, headers) = (Arc::clone(transport), headers.clone());
+            async move {
+                if !state.doubted.may() {
+                    return Ok(None);
+                }
+                state.ask(transport, headers).await.map(Some)
+            }
+        };
+        match self.doubting.join(ask).await {
+            Ok(eras) => eras,
+            Err(error) => {
+                tracing::debug!(%error, "an upstream that was asked anew did not answer");
+                None
+            }
         }
     }
 
@@ -358,47 +398,6 @@ pub(crate) fn cancelled_notification(id: &Id, reason: &str) -> Message {
     Message::notification("notifications/cancelled", Some(&params))
 }
 
-/// What an answer to `server/discover` says (§1.6 P1, the same for §1.7).
-///
-/// # Errors
-/// When the server speaks only revisions that we do not, or says that our request is wrong.
-pub(crate) fn judge_discovery(upstream: &Arc<str>, answer: &Message) -> Result<Discovery, Error> {
-    if let Some(result) = answer.result() {
-        let Some(versions) = string_list(result, "supportedVersions") else {
-            // A catch-all server that answers anything is a legacy one.
-            return Ok(Discovery::Legacy);
-        };
-        return match highest_modern(&versions) {
-            Some(revision) => Ok(Discovery::Modern {
-                revision,
-                also_legacy: any_legacy(&versions),
-            }),
-            None => Ok(Discovery::Legacy),
-        };
-    }
-    match answer.error_code() {
-        Some(mcp::code::UNSUPPORTED_VERSION) => {
-            let supported = answer
-                .error()
-                .and_then(|error| mcp::Object::parse(error).ok())
-                .and_then(|error| error.get("data").and_then(|data| string_list(data, "supported")));
-            let supported = supported.unwrap_or_default();
-            match highest_modern(&supported) {
-                Some(revision) => Ok(Discovery::Modern {
-                    revision,
-                    also_legacy: any_legacy(&supported),
-                }),
-                None => Ok(Discovery::Legacy),
-            }
-        }
-        Some(code @ (mcp::code::HEADER_MISMATCH | mcp::code::MISSING_CAPABILITY)) => {
-            // A modern server that finds fault with our question: falling back would hide it.
-            Err(Fault::Broken(format!("it refuses `server/discover` with error {code}")).of(upstream))
-        }
-        Some(_) | None => Ok(Discovery::Legacy),
-    }
-}
-
 /// The revision that an answer to `initialize` agrees on; `None` when it is no such answer.
 pub fn agreed_revision(answer: &Message) -> Option<Revision> {
     let result = mcp::Object::parse(answer.result()?).ok()?;
@@ -430,23 +429,4 @@ pub(crate) fn refuses_legacy(answer: &Message) -> bool {
         answer.error_code(),
         Some(mcp::code::METHOD_NOT_FOUND | mcp::code::UNSUPPORTED_VERSION)
     )
-}
-
-fn string_list(object: &[u8], member: &str) -> Option<Vec<String>> {
-    let object = mcp::Object::parse(object).ok()?;
-    serde_json::from_slice(object.get(member)?).ok()
-}
-
-fn highest_modern(versions: &[String]) -> Option<Revision> {
-    known(versions)
-        .filter(|revision| revision.era() == Era::Modern)
-        .max()
-}
-
-fn any_legacy(versions: &[String]) -> bool {
-    known(versions).any(|revision| revision.era() == Era::Legacy)
-}
-
-fn known(versions: &[String]) -> impl Iterator<Item = Revision> {
-    versions.iter().filter_map(|version| Revision::parse(version))
 }

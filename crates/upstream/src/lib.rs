@@ -26,6 +26,7 @@ mod pending;
 mod routing;
 mod unclaimed;
 mod flight;
+mod seldom;
 mod lost;
 
 pub mod handshake;

@@ -344,9 +344,19 @@ impl Upstream {
 
     /// An assumption about its eras failed: the next call asks again.
     pub(crate) fn forget_eras(&self) {
+        self.forget_what_it_said();
+        self.knowledge.forget();
+    }
+
+    /// Another server may answer there now.
+    pub(crate) fn forget_what_it_said(&self) {
         self.introductions.forget();
         self.lists.forget();
-        self.knowledge.forget();
+    }
+
+    /// Asks anew what it speaks, if that was not done just now.
+    pub(crate) async fn ask_anew(&self, headers: &Headers) -> Option<Arc<Eras>> {
+        self.knowledge.doubt(&self.transport, headers).await
     }
 
     pub(crate) fn does_not_speak(&self, wanted: Era) -> Error {

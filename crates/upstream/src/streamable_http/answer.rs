@@ -13,6 +13,7 @@ use mcp::{Body, Id, Kind, Message, code};
 
 use super::{SESSION_ID, Server};
 use crate::error::{Error, Fault};
+use crate::handshake;
 use crate::lost;
 use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
 
@@ -174,8 +175,9 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
         if of_session && about_session {
             return Err(server.fails(Fault::SessionGone));
         }
+        // Any other status speaks of the moment, or of who asks.
         let doubtful = match modern {
-            true => status < 500 && !is_modern_refusal(&message),
+            true => matches!(status, 400 | 404) && !is_modern_refusal(&message),
             false => status == 400 && is_of_modern_alone(&message),
         };
         // Only these say what the error says too; a 5xx would make clients drop their session, and
@@ -202,20 +204,20 @@ fn speaks_of_session(refusal: &Message, asked: Option<&Message>) -> bool {
         && lost::speaks_of_session(error, asked.map(|asked| &**asked.bytes()))
 }
 
-/// Whether a 2026-07-28 server would refuse with this code (basic/transports/streamable-http).
+/// Whether a 2026-07-28 server would refuse so (basic/transports/streamable-http), and one before it would not:
+/// those answer [`code::INVALID_REQUEST`] to what comes without a session.
 fn is_modern_refusal(refusal: &Message) -> bool {
-    matches!(
-        refusal.error_code(),
+    match refusal.error_code() {
         Some(
             code::METHOD_NOT_FOUND
-                | code::INVALID_PARAMS
-                | code::INVALID_REQUEST
-                | code::PARSE_ERROR
-                | code::HEADER_MISMATCH
-                | code::MISSING_CAPABILITY
-                | code::UNSUPPORTED_VERSION
-        )
-    )
+            | code::INVALID_PARAMS
+            | code::PARSE_ERROR
+            | code::HEADER_MISMATCH
+            | code::MISSING_CAPABILITY,
+        ) => true,
+        Some(code::UNSUPPORTED_VERSION) => handshake::supports_modern(refusal),
+        Some(_) | None => false,
+    }
 }
 
 /// Whether only a server of 2026-07-28 would refuse so: for what a request of an earlier revision has not.
