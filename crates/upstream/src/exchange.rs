@@ -102,7 +102,7 @@ impl Exchange {
             Conversation::Greeting => {
                 let outcome = self.send_as_assumed(message).await;
                 self.learned(&outcome);
-                return self.upstream.judge_greeting(outcome);
+                return self.upstream.judge_greeting(outcome, &self.headers).await;
             }
             Conversation::Bridged => {
                 // On the heap: what it may have to ask first is no part of every other exchange.

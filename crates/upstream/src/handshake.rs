@@ -96,8 +96,10 @@ pub struct Knowledge {
 struct State {
     known: ArcSwapOption<Known>,
     pinned: bool,
-    /// When what it speaks was doubted.
+    /// When what it speaks was doubted, …
     doubted: Seldom,
+    /// … and when whether it answers `initialize` was.
+    legacy_doubted: Seldom,
     /// Where it is kept across restarts.
     row: Option<Row>,
 }
@@ -130,6 +132,7 @@ impl Knowledge {
                 known: ArcSwapOption::new(known.map(Arc::new)),
                 pinned: pinned.is_some(),
                 doubted: Seldom::once_in(DOUBTED_AFTER),
+                legacy_doubted: Seldom::once_in(DOUBTED_AFTER),
                 row: None,
             }),
             asking: Flight::default(),
@@ -152,6 +155,7 @@ impl Knowledge {
                 known: ArcSwapOption::new(known.map(Arc::new)),
                 pinned: false,
                 doubted: Seldom::once_in(DOUBTED_AFTER),
+                legacy_doubted: Seldom::once_in(DOUBTED_AFTER),
                 row: Some(row),
             }),
             ..Self::new(None)
@@ -241,6 +245,13 @@ impl Knowledge {
         }
     }
 
+    /// It speaks 2026-07-28 and has refused a client's `initialize`, which may be that client's fault: the
+    /// next who needs to know asks with one of ours. False if that was done just now.
+    pub(crate) fn doubt_legacy(&self) -> bool {
+        let may = !self.state.pinned && self.state.legacy_doubted.may();
+        may && self.note_as(Legacy::Unasked)
+    }
+
     /// Asks in the background, with the credentials of a call that is under way.
     fn ask_again(&self, transport: &Arc<dyn Transport>, headers: &Headers, known: &Known) {
         // The next to look does not ask too; if this fails, it is asked again as late as otherwise.
@@ -280,13 +291,18 @@ impl Knowledge {
     /// It speaks 2026-07-28 and has refused an `initialize`, whatever it said before. False when it does not speak
     /// that, so that nothing is left which it would.
     pub fn note_refused(&self) -> bool {
+        self.note_as(Legacy::NotSpoken)
+    }
+
+    /// Notes whether a server of 2026-07-28 also answers `initialize`. False when it does not speak that.
+    fn note_as(&self, legacy: Legacy) -> bool {
         let known = self.state.known.load_full();
         let Some(known) = known.filter(|known| known.eras.modern.is_some()) else {
             return false;
         };
         self.state.known.store(Some(Arc::new(Known {
             eras: Arc::new(Eras {
-                legacy: Legacy::NotSpoken,
+                legacy,
                 ..(*known.eras).clone()
             }),
             asked: known.asked,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::{Era, Revision};
+use mcp::{Era, Kind, Revision};
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 
@@ -297,35 +297,53 @@ impl Upstream {
         }
     }
 
-    /// How a client's `initialize` went tells whether legacy clients are understood.
-    pub(crate) fn judge_greeting(&self, outcome: Result<Reply, Error>) -> Result<Reply, Error> {
+    /// How a client's `initialize` went may tell whether legacy clients are understood, or only what this one
+    /// wrote: a refusal is a reason to ask with a greeting of our own, once in a while, and locks nobody out.
+    ///
+    /// # Errors
+    /// [`Fault::NotSpoken`] when that is to be found out now, or was found not to be so.
+    pub(crate) async fn judge_greeting(
+        &self,
+        outcome: Result<Reply, Error>,
+        headers: &Headers,
+    ) -> Result<Reply, Error> {
         let Some(eras) = self.knowledge.known() else {
             return outcome;
         };
-        let refused = match &outcome {
+        let (refused, agreed) = match &outcome {
             Ok(Reply {
                 messages: Messages::One(message),
                 ..
-            }) => handshake::refuses_legacy(message),
-            Ok(_) => false,
+            }) => (handshake::refuses_legacy(message), message.kind() == Kind::Result),
+            Ok(_) => (false, true),
             // A status that says something of the request's form, and nothing of who sent it or when.
-            Err(error) => matches!(
-                error.fault,
-                Fault::Status {
-                    status: 400 | 404 | 405 | 415,
-                    ..
-                }
-            ),
+            Err(error) => {
+                let of_form = matches!(
+                    error.fault,
+                    Fault::Status {
+                        status: 400 | 404 | 405 | 415,
+                        ..
+                    }
+                );
+                (of_form, false)
+            }
         };
-        if refused && eras.modern.is_some() {
-            self.legacy_refused();
-            return Err(self.does_not_speak(Era::Legacy));
+        if !refused {
+            if agreed && eras.legacy == Legacy::Unasked {
+                self.knowledge.note_legacy(Legacy::Spoken(Revision::V2025_11_25));
+            }
+            return outcome;
         }
-        if refused {
+        let not_spoken = match eras.modern {
+            Some(_) => self.knowledge.doubt_legacy(),
             // It spoke legacy and does not seem to any more.
-            self.forget_eras();
-        } else if outcome.is_ok() && eras.legacy == Legacy::Unasked {
-            self.knowledge.note_legacy(Legacy::Spoken(Revision::V2025_11_25));
+            None => {
+                let anew = self.doubt(headers).await;
+                anew.is_some_and(|eras| !matches!(eras.legacy, Legacy::Spoken(_)))
+            }
+        };
+        if not_spoken {
+            return Err(self.does_not_speak(Era::Legacy));
         }
         outcome
     }

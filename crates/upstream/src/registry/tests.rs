@@ -169,45 +169,76 @@ async fn a_server_that_became_legacy_says_so_to_the_next_modern_call() {
     assert_eq!(error.fault, Fault::NotSpoken { wanted: Era::Modern });
 }
 
+/// What a client's greeting comes to.
+async fn greeted(upstream: &Arc<Upstream>) -> Result<Reply, Error> {
+    let opened = upstream.open(Conversation::Greeting, Headers::default()).await;
+    opened.unwrap().send(&call()).await
+}
+
+fn status(status: u16) -> Fault {
+    Fault::Status {
+        status,
+        retry_after: None,
+    }
+}
+
+const NO_METHOD: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"what is that?"}}"#;
+
 #[tokio::test]
-async fn only_words_about_the_era_lock_legacy_clients_out() {
-    for (answer, locked_out) in [
-        (
-            Err(Fault::Status {
-                status: 503,
-                retry_after: None,
-            }),
-            false,
-        ),
+async fn a_refused_greeting_is_a_reason_to_ask_with_one_of_ours_and_locks_nobody_out() {
+    const NOT_SPOKEN: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"not spoken"}}"#;
+    const YOUR_FAULT: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"your fault"}}"#;
+    for (answer, doubted) in [
+        (Err(status(503)), false),
         (Err(Fault::Broken("reset".into())), false),
-        (
-            Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"your fault"}}"#),
-            false,
-        ),
-        (
-            Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"what is that?"}}"#),
-            true,
-        ),
-        (
-            Ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"not spoken"}}"#),
-            true,
-        ),
-        (
-            Err(Fault::Status {
-                status: 404,
-                retry_after: None,
-            }),
-            true,
-        ),
+        (Ok(YOUR_FAULT), false),
+        (Ok(NO_METHOD), true),
+        (Ok(NOT_SPOKEN), true),
+        (Err(status(404)), true),
     ] {
         let words = format!("{answer:?}");
-        let (upstream, _) = upstream(vec![modern()], vec![answer]);
-        let mut exchange = upstream
-            .open(Conversation::Greeting, Headers::default())
-            .await
-            .unwrap();
-        let _ = exchange.send(&call()).await;
+        let both = Ok(Discovery::Modern {
+            revision: Revision::V2026_07_28,
+            also_legacy: true,
+        });
+        let (upstream, _) = upstream(vec![both], vec![answer.clone(), answer]);
+
+        let first = greeted(&upstream).await.err().map(|error| error.fault);
+        let not_spoken = first == Some(Fault::NotSpoken { wanted: Era::Legacy });
+        assert_eq!(not_spoken, doubted, "{words}");
         let known = upstream.eras().unwrap();
-        assert_eq!(known.legacy == Legacy::NotSpoken, locked_out, "{words}");
+        assert_eq!(known.legacy == Legacy::Unasked, doubted, "{words}");
+
+        // It agreed to ours, so the fault is the client's, who is told what the server says.
+        upstream.learn_both(&Headers::default()).await.unwrap();
+        let second = greeted(&upstream).await.err().map(|error| error.fault);
+        assert_ne!(second, Some(Fault::NotSpoken { wanted: Era::Legacy }), "{words}");
+        let known = upstream.eras().unwrap();
+        assert!(matches!(known.legacy, Legacy::Spoken(_)), "{words}");
     }
+}
+
+#[tokio::test]
+async fn a_legacy_server_that_refuses_greetings_is_asked_anew_once_in_a_while() {
+    let legacy = || Ok(Discovery::Legacy);
+    let (upstream, script) = upstream(
+        vec![legacy(), Err(status(503)), modern()],
+        vec![Err(status(400)), Ok(NO_METHOD), Ok(NO_METHOD)],
+    );
+
+    for _ in 0..2 {
+        let refused = greeted(&upstream).await;
+        assert!(!matches!(
+            refused.map_err(|error| error.fault),
+            Err(Fault::NotSpoken { .. })
+        ));
+        assert_eq!(script.asked.load(Ordering::Relaxed), 2);
+        assert!(matches!(upstream.eras().unwrap().legacy, Legacy::Spoken(_)));
+    }
+
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    let refused = greeted(&upstream).await.err().map(|error| error.fault);
+    assert_eq!(refused, Some(Fault::NotSpoken { wanted: Era::Legacy }));
+    assert!(upstream.eras().unwrap().modern.is_some());
 }
