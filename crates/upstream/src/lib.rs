@@ -32,6 +32,7 @@ mod lost;
 pub mod handshake;
 pub mod memory;
 mod introduction;
+pub mod catalog;
 mod parameters;
 mod summary;
 
@@ -48,6 +49,7 @@ mod metrics;
 #[cfg(test)]
 mod scripted;
 
+pub use catalog::{Catalog, Listing};
 pub use error::{Error, Fault};
 pub use exchange::Exchange;
 pub use feed::{Following, Interest};

@@ -9,6 +9,7 @@ use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{Breaker, Pass};
+use crate::catalog::Catalogs;
 use crate::error::{Error, Fault};
 use crate::exchange::Exchange;
 use crate::feed::Feeds;
@@ -17,7 +18,6 @@ use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::introduction::Introductions;
 use crate::listening::Listening;
 use crate::metrics::Metrics;
-use crate::parameters::Lists;
 use crate::renewal::Renewals;
 use crate::slots::Slots;
 use crate::taken_back::TakenBack;
@@ -43,7 +43,7 @@ pub struct Upstream {
     pub(crate) slots: Slots,
     pub(crate) asking_both: Flight<Arc<Eras>>,
     pub(crate) introductions: Introductions,
-    pub(crate) lists: Lists,
+    pub(crate) catalogs: Catalogs,
     pub(crate) feeds: Feeds,
 }
 
@@ -87,7 +87,7 @@ impl Upstream {
             slots: Slots::new(MAX_CONCURRENCY),
             asking_both: Flight::default(),
             introductions: Introductions::default(),
-            lists: Lists::default(),
+            catalogs: Catalogs::default(),
             feeds: Feeds::default(),
             name,
             timeouts,
@@ -168,6 +168,7 @@ impl Upstream {
     /// A reload removed it: whoever listens to it is told, running calls go on.
     pub fn remove(&self) {
         self.knowledge.stop();
+        self.catalogs.remove();
         self.feeds.remove();
         self.removed.cancel();
     }
@@ -210,9 +211,10 @@ impl Upstream {
         self.metrics.feeds_lost.with_label_values(&[&self.name]).get()
     }
 
-    /// Ends all its processes, and what is heard of its changes.
+    /// Ends all its processes, and what is heard and kept of its changes.
     pub async fn stop(&self) {
         self.knowledge.stop();
+        self.catalogs.stop().await;
         self.feeds.stop().await;
         self.transport.stop().await;
     }
@@ -369,7 +371,7 @@ impl Upstream {
     /// Another server may answer there now.
     pub(crate) fn forget_what_it_said(&self) {
         self.introductions.forget();
-        self.lists.forget();
+        self.catalogs.doubt();
     }
 
     /// Asks anew what it speaks, if that was not done just now.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcp::{Object, Revision};
 
+use crate::catalog::{Listing, list_request};
 use crate::error::{Error, Fault};
-use crate::parameters::list_request;
 use crate::registry::Upstream;
 use crate::transport::{Conversation, Headers, Pooled};
 
@@ -31,7 +31,7 @@ pub async fn summarize(upstream: &Arc<Upstream>, headers: &Headers) -> Result<Su
     let mut tools = 0;
     let mut cursor = None::<String>;
     for page in 0..PAGES {
-        let question = list_request(page, modern, cursor.as_deref());
+        let question = list_request(Listing::Tools, page, modern, cursor.as_deref());
         let conversation = if modern {
             Conversation::Bridged
         } else {

@@ -260,12 +260,11 @@ impl<'a> Members<'a> {
             }
         }
         gone.reverse();
-        let mut left = self.count - gone.len();
+        let left = self.count - gone.len();
         cut_all(gone, patch);
-        for (name, json) in values {
-            let comma = if left == 0 { "" } else { "," };
+        for (before, (name, json)) in (left..).zip(values) {
+            let comma = if before == 0 { "" } else { "," };
             patch.replace(self.close, format!("{comma}\"{name}\":{json}"));
-            left += 1;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use futures_util::future::join;
+use mcp::Revision;
 
 use super::*;
 use crate::metrics::Metrics;
@@ -132,24 +133,4 @@ async fn a_tool_with_invalid_annotations_repeats_nothing() {
     let found = look_up(&upstream, "a", server).await.unwrap();
 
     assert!(found.unwrap().is_empty());
-}
-
-#[test]
-fn credentials_have_a_bound() {
-    let lists = Lists::default();
-    let of = |number: usize| {
-        let value = HeaderValue::from_str(&number.to_string()).unwrap();
-        vec![(http::header::AUTHORIZATION, value)]
-    };
-    let first = lists.of(&of(0));
-    for number in 1..REMEMBERED {
-        lists.of(&of(number));
-    }
-    assert!(Arc::ptr_eq(&first, &lists.of(&of(0))));
-
-    lists.of(&of(REMEMBERED));
-
-    assert_eq!(lists.locked().by_credentials.len(), REMEMBERED);
-    assert!(Arc::ptr_eq(&first, &lists.of(&of(0))), "it was used last of all");
-    assert!(!lists.locked().by_credentials.contains_key(&of(1)));
 }

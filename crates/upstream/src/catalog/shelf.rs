@@ -1,0 +1,329 @@
+//! The catalogs of one upstream, one per set of credentials, and what is known of each: how it was read last,
+//! since when that fails, and when it was used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::list::List;
+use super::{Catalog, Listing};
+use crate::error::Error;
+use crate::flight::Flight;
+use crate::transport::Headers;
+
+/// Sets of credentials remembered at once; beyond it the one unused longest is forgotten.
+pub(super) const REMEMBERED: usize = 64;
+
+/// A catalog that nobody asked for in this time is not kept fresh.
+pub(super) const USED_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// How long the last good catalog stands in for one that cannot be read (`protocol.md` §3.8, §3.9).
+pub(super) const STANDS_IN: Duration = Duration::from_secs(10 * 60);
+
+/// What is read at most this often, whatever the server says of how long it holds.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What is read at least this often while it is used, whatever the server says.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// What tells credentials apart: the headers that the operator injects.
+pub(crate) type Credentials = Vec<(HeaderName, HeaderValue)>;
+
+/// The catalogs of one upstream.
+#[derive(Default)]
+pub(crate) struct Catalogs {
+    table: Mutex<Table>,
+    pub(super) removed: CancellationToken,
+    pub(super) lives: TaskTracker,
+}
+
+#[derive(Default)]
+struct Table {
+    by_credentials: HashMap<Credentials, Arc<Entry>>,
+    clock: u64,
+}
+
+/// The catalog of one set of credentials.
+pub(crate) struct Entry {
+    /// The credentials.
+    pub(super) headers: Arc<Headers>,
+    state: Mutex<State>,
+    /// Reads the list of tools, alone or as part of all.
+    pub(crate) reading_tools: Flight<Arc<List>>,
+    /// Counts the readings that ended, well or not.
+    settled: watch::Sender<u64>,
+    /// The generation of the newest catalog.
+    news: watch::Sender<u64>,
+    /// Wakes who keeps it fresh: it was asked for and is due.
+    pub(super) wake: Notify,
+    /// It made place for another.
+    pub(super) displaced: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    catalog: Option<Arc<Catalog>>,
+    /// The list of tools as it was read last, alone or with the catalog …
+    tools: Option<Arc<List>>,
+    /// … and when that was, or failed.
+    tools_tried: Option<Instant>,
+    /// When it is to be read again.
+    due: Option<Instant>,
+    failing: Option<Failing>,
+    used: u64,
+    used_at: Option<Instant>,
+    /// Whether somebody keeps it fresh.
+    is_kept: bool,
+}
+
+struct Failing {
+    since: Instant,
+    error: Error,
+}
+
+impl Catalogs {
+    /// Another server may answer there now: what is known is shown until it has been read anew, and that is
+    /// due.
+    pub(crate) fn doubt(&self) {
+        let entries: Vec<_> = self.locked().by_credentials.values().cloned().collect();
+        for entry in entries {
+            let mut state = entry.locked();
+            (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
+            entry.wake.notify_one();
+        }
+    }
+
+    /// Ends what keeps them fresh; there is nothing of it after that.
+    pub(crate) fn remove(&self) {
+        self.removed.cancel();
+    }
+
+    /// The same, and waits until it has ended.
+    pub(crate) async fn stop(&self) {
+        self.remove();
+        self.lives.close();
+        self.lives.wait().await;
+    }
+
+    /// The place of these credentials, which are in use now.
+    pub(crate) fn entry(&self, credentials: &Credentials) -> Arc<Entry> {
+        let mut table = self.locked();
+        table.clock += 1;
+        let now = table.clock;
+        if let Some(entry) = table.by_credentials.get(credentials) {
+            entry.locked().used = now;
+            return Arc::clone(entry);
+        }
+        if table.by_credentials.len() >= REMEMBERED {
+            let oldest = table
+                .by_credentials
+                .iter()
+                .min_by_key(|(_, entry)| entry.locked().used);
+            let oldest = oldest.map(|(credentials, _)| credentials.clone());
+            if let Some(entry) = oldest.and_then(|oldest| table.by_credentials.remove(&oldest)) {
+                entry.displaced.cancel();
+            }
+        }
+        let entry = Arc::new(Entry::new(credentials.clone()));
+        entry.locked().used = now;
+        // The copy: a header of a client would keep all in memory that was read with it.
+        let credentials = entry.headers.injected.clone();
+        table.by_credentials.insert(credentials, Arc::clone(&entry));
+        entry
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn credentials(&self) -> Vec<Credentials> {
+        self.locked().by_credentials.keys().cloned().collect()
+    }
+}
+
+impl Entry {
+    fn new(credentials: Credentials) -> Self {
+        let headers = Headers {
+            injected: credentials,
+            passed: Vec::new(),
+        };
+        Self {
+            headers: headers.into_kept(),
+            state: Mutex::default(),
+            reading_tools: Flight::default(),
+            settled: watch::Sender::new(0),
+            news: watch::Sender::new(0),
+            wake: Notify::new(),
+            displaced: CancellationToken::new(),
+        }
+    }
+
+    /// Somebody asks for it. Whether somebody must begin to keep it fresh, which is up to the caller.
+    pub(super) fn ask(&self) -> bool {
+        let mut state = self.locked();
+        let now = Instant::now();
+        state.used_at = Some(now);
+        if state.is_kept {
+            if state.due.is_none_or(|due| due <= now) {
+                self.wake.notify_one();
+            }
+            return false;
+        }
+        state.is_kept = true;
+        // What failed while somebody used it says nothing of now.
+        if state.catalog.is_none() || state.is_given_up() {
+            (state.catalog, state.failing) = (None, None);
+        }
+        true
+    }
+
+    /// What somebody who asks is told; none when that is being found out.
+    pub(super) fn answer(&self) -> Option<Result<Arc<Catalog>, Error>> {
+        let state = self.locked();
+        match (&state.catalog, &state.failing) {
+            (_, Some(failing)) if state.is_given_up() => Some(Err(failing.error.clone())),
+            (Some(catalog), _) => Some(Ok(Arc::clone(catalog))),
+            (None, Some(failing)) => Some(Err(failing.error.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// Told whenever a reading has ended.
+    pub(super) fn settled(&self) -> watch::Receiver<u64> {
+        self.settled.subscribe()
+    }
+
+    /// Told of each newer catalog.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// The catalog, whatever is to be said of it.
+    pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
+        self.locked().catalog.clone()
+    }
+
+    /// When it is to be read again; none before it was read.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.locked().due
+    }
+
+    /// It was read, and holds for `usual` where the server does not say for how long; or until then, when
+    /// part of it could not be read. Tells when it is due again.
+    pub(super) fn publish(&self, catalog: Catalog, usual: Duration, again: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let catalog = Arc::new(catalog);
+        let due = again.unwrap_or_else(|| now + catalog.holds(usual));
+        let mut state = self.locked();
+        if let Some(tools) = catalog.list(Listing::Tools) {
+            (state.tools, state.tools_tried) = (Some(Arc::clone(tools)), Some(now));
+        }
+        (state.due, state.failing) = (Some(due), None);
+        self.show(&mut state, catalog);
+        drop(state);
+        self.settled.send_modify(|settled| *settled += 1);
+        due
+    }
+
+    /// It could not be read, and is tried again at that time.
+    pub(super) fn fail(&self, error: Error, again: Instant) {
+        let mut state = self.locked();
+        let since = state.failing.as_ref().map(|failing| failing.since);
+        let since = since.unwrap_or_else(Instant::now);
+        (state.due, state.failing) = (Some(again), Some(Failing { since, error }));
+        drop(state);
+        self.settled.send_modify(|settled| *settled += 1);
+    }
+
+    /// The list of tools, read alone.
+    pub(crate) fn put_tools(&self, tools: &Arc<List>) {
+        let mut state = self.locked();
+        (state.tools, state.tools_tried) = (Some(Arc::clone(tools)), Some(Instant::now()));
+        let Some(catalog) = &state.catalog else { return };
+        if !catalog.profile.declares(Listing::Tools) {
+            return;
+        }
+        let mut lists = catalog.lists.clone();
+        lists[Listing::Tools as usize] = Some(Arc::clone(tools));
+        let catalog = Catalog::new(Arc::clone(&catalog.profile), lists);
+        self.show(&mut state, Arc::new(catalog));
+    }
+
+    /// The list of tools could not be read alone.
+    pub(crate) fn missed_tools(&self) {
+        self.locked().tools_tried = Some(Instant::now());
+    }
+
+    /// The list of tools as it was read last.
+    pub(crate) fn tools(&self) -> Option<Arc<List>> {
+        self.locked().tools.clone()
+    }
+
+    /// Whether the list of tools was read, or could not be, within this time.
+    pub(crate) fn tried_tools_within(&self, time: Duration) -> bool {
+        self.locked()
+            .tools_tried
+            .is_some_and(|tried| tried.elapsed() < time)
+    }
+
+    /// Nobody keeps it fresh from now on, unless it is in use.
+    pub(super) fn leave(&self) -> bool {
+        let mut state = self.locked();
+        let used = state.used_at.is_some_and(|used| used.elapsed() < USED_WITHIN);
+        let leaves = !used && self.news.receiver_count() == 0;
+        state.is_kept &= !leaves;
+        leaves
+    }
+
+    /// Who kept it fresh is gone, and who waits is told why.
+    pub(super) fn abandon(&self, why: Option<Error>) {
+        let mut state = self.locked();
+        state.is_kept = false;
+        if let Some(error) = why
+            && state.catalog.is_none()
+        {
+            let since = Instant::now();
+            state.failing = Some(Failing { since, error });
+        }
+        drop(state);
+        self.settled.send_modify(|settled| *settled += 1);
+    }
+
+    fn show(&self, state: &mut State, catalog: Arc<Catalog>) {
+        let generation = catalog.generation;
+        state.catalog = Some(catalog);
+        self.news
+            .send_if_modified(|news| std::mem::replace(news, generation) != generation);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    /// Whether it could not be read for so long that what was read before is no longer shown.
+    fn is_given_up(&self) -> bool {
+        let failing = self.failing.as_ref();
+        failing.is_some_and(|failing| failing.since.elapsed() >= STANDS_IN)
+    }
+}
+
+impl Catalog {
+    /// How long it may be shown unread: as long as the server says of each list, and `usual` where it does
+    /// not say; within bounds.
+    fn holds(&self, usual: Duration) -> Duration {
+        let lists = self.lists.iter().flatten();
+        let shortest = lists.map(|list| list.ttl.unwrap_or(usual)).min();
+        shortest
+            .unwrap_or_else(|| self.profile.ttl.unwrap_or(usual))
+            .clamp(SHORTEST, LONGEST)
+    }
+}
