@@ -89,8 +89,8 @@ impl Upstream {
             .unwrap_or_else(silent)
     }
 
-    /// Told of the [`generation`](Catalog::generation) of each newer catalog of these credentials; 0 before
-    /// there is one. As long as it is held, the catalog is kept fresh as if it were used. It ends when the
+    /// Told of the [`generation`](Catalog::generation) of each newer catalog of these credentials; 0 while
+    /// there is none that is shown. As long as it is held, the catalog is kept fresh as if it were used. It ends when the
     /// upstream is removed, and when more sets of credentials are in use than are kept.
     pub fn catalog_changes(self: &Arc<Self>, headers: &Headers) -> watch::Receiver<u64> {
         self.catalog_in_use(headers).news()

@@ -1,5 +1,9 @@
-//! What keeps a catalog fresh while it is used: one task per set of credentials, which reads it, and reads it
-//! again when that is due. It ends when nobody asks any more.
+//! What keeps a catalog fresh while it is used: one task per set of credentials, which reads it, follows what
+//! the server tells of its changes, and reads it again when that is due. It ends when nobody asks any more.
+//!
+//! It is due when the server says that a list has changed, when the time is over for which it said that a list
+//! holds, and otherwise by age. What is due by the server's time waits for somebody who asks; what is due by
+//! age or by a change does not. A failed reading is tried again after a pause that grows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +12,26 @@ use tokio::time::Instant;
 
 use super::Listing;
 use super::list::List;
+use super::profile::Profile;
 use super::reading::Budget;
-use super::shelf::{Entry, REMEMBERED};
+use super::shelf::{Entry, REMEMBERED, STANDS_IN};
 use crate::backoff::Backoff;
 use crate::error::{Error, Fault};
+use crate::feed::Following;
 use crate::registry::Upstream;
 use crate::transport::{Headers, Pooled};
 
 /// What nothing else is said of is read again after this long.
 const USUAL: Duration = Duration::from_secs(5 * 60);
+
+/// The same of one whose changes are all heard.
+const HEARD: Duration = Duration::from_secs(15 * 60);
+
+/// Changes that come one after the other are read together (`protocol.md` §3.11) …
+const DEBOUNCED: Duration = Duration::from_millis(250);
+
+/// … and it is read for them at most this often.
+const APART: Duration = Duration::from_secs(1);
 
 /// Whether anybody still uses it is looked at this often.
 const LOOKED_AFTER: Duration = Duration::from_secs(60);
@@ -30,6 +45,10 @@ impl Upstream {
                 upstream: Arc::clone(self),
                 entry: Arc::clone(&entry),
                 backoff: Backoff::default(),
+                following: None,
+                followed: None,
+                begun: Instant::now(),
+                lacking: None,
             };
             self.catalogs.lives.spawn(keeping.live());
         }
@@ -90,6 +109,13 @@ struct Keeping {
     upstream: Arc<Upstream>,
     entry: Arc<Entry>,
     backoff: Backoff,
+    following: Option<Following>,
+    /// When it was last tried to follow it.
+    followed: Option<Instant>,
+    /// When the last reading began.
+    begun: Instant,
+    /// Since when one of its lists could not be read.
+    lacking: Option<Instant>,
 }
 
 impl Keeping {
@@ -113,10 +139,15 @@ impl Keeping {
         loop {
             if at <= Instant::now() {
                 at = Box::pin(self.read()).await;
+                Box::pin(self.follow()).await;
             }
             tokio::select! {
                 () = tokio::time::sleep_until(at.min(Instant::now() + LOOKED_AFTER)) => {}
                 () = self.entry.wake.notified() => at = at.min(self.entry.due().unwrap_or(at)),
+                () = changed(&mut self.following) => {
+                    let now = Instant::now();
+                    at = at.min((now + DEBOUNCED).max(self.begun + APART));
+                }
             }
             if self.entry.leave() {
                 return;
@@ -126,20 +157,29 @@ impl Keeping {
 
     /// Reads it, and tells when to read it again though nobody asks.
     async fn read(&mut self) -> Instant {
+        self.begun = Instant::now();
         let before = self.entry.catalog();
+        let stands_in = self.lacking.is_none_or(|since| since.elapsed() < STANDS_IN);
         let read = self
             .upstream
-            .read_catalog(&self.entry.headers, before.as_deref())
+            .read_catalog(&self.entry.headers, before.as_deref(), stands_in)
             .await;
         let name = &self.upstream.name;
         match read {
             Ok((catalog, None)) => {
                 self.backoff.reset();
-                let due = self.entry.publish(catalog, USUAL, None);
+                self.lacking = None;
+                let usual = if self.hears_all(&catalog.profile) {
+                    HEARD
+                } else {
+                    USUAL
+                };
+                let due = self.entry.publish(catalog, usual, None);
                 due.max(Instant::now() + USUAL)
             }
             Ok((catalog, Some(error))) => {
                 tracing::debug!(upstream = %name, %error, "one of its lists could not be read");
+                self.lacking.get_or_insert(self.begun);
                 let again = Instant::now() + self.backoff.pause();
                 self.entry.publish(catalog, USUAL, Some(again))
             }
@@ -150,6 +190,56 @@ impl Keeping {
                 again
             }
         }
+    }
+
+    /// Follows what the server says it tells. What it does not confirm is asked for again, but not soon.
+    async fn follow(&mut self) {
+        let Some(catalog) = self.entry.catalog().filter(|_| !self.entry.is_failing()) else {
+            return;
+        };
+        let wanted = catalog.profile.tells();
+        if wanted.is_empty() {
+            self.following = None;
+            return;
+        }
+        let honoured = self.following.as_ref().map(Following::honoured);
+        let confirmed = honoured.is_some_and(|honoured| wanted.is_within(honoured));
+        let tried = self.followed.is_some_and(|tried| tried.elapsed() < USUAL);
+        if confirmed || tried {
+            return;
+        }
+        let outcome = match &mut self.following {
+            Some(following) => following.change(wanted).await,
+            None => {
+                let followed = self
+                    .upstream
+                    .follow(wanted, Arc::clone(&self.entry.headers))
+                    .await;
+                followed.map(|following| self.following = Some(following))
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(upstream = %self.upstream.name, %error, "changes of its lists are not heard");
+        }
+        // What changed between the last reading and now was not heard: it counts from now on.
+        self.followed = Some(Instant::now());
+    }
+
+    /// Whether every change of a list since the last reading began was heard.
+    fn hears_all(&self, profile: &Profile) -> bool {
+        let honoured = self.following.as_ref().map(Following::honoured);
+        let hears = honoured.is_some_and(|honoured| profile.changes().is_within(honoured));
+        hears && self.followed.is_some_and(|followed| followed <= self.begun)
+    }
+}
+
+/// The next change that is heard of; never, where nothing is followed.
+async fn changed(following: &mut Option<Following>) {
+    let Some(heard) = following else {
+        return std::future::pending().await;
+    };
+    if heard.next().await.is_err() {
+        *following = None;
     }
 }
 

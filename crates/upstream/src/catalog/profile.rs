@@ -6,6 +6,7 @@ use mcp::{Between, Era, Message, Object, Revision, meta};
 use sha2::{Digest as _, Sha256};
 
 use super::Listing;
+use crate::feed::Interest;
 use crate::introduction::Introduction;
 
 /// What a server says of itself. All texts are JSON.
@@ -90,6 +91,29 @@ impl Profile {
     /// Whether it says that it has such a list.
     pub fn declares(&self, listing: Listing) -> bool {
         self.capability(listing).is_some()
+    }
+
+    /// The lists whose changes it says it will tell.
+    pub(super) fn tells(&self) -> Interest {
+        self.lists(|listing| {
+            let capability = self.capability(listing);
+            let capability = capability.as_ref().and_then(|text| Object::parse(text).ok());
+            capability.is_some_and(|capability| capability.get("listChanged") == Some(b"true"))
+        })
+    }
+
+    /// The lists that it has, and that may change.
+    pub(super) fn changes(&self) -> Interest {
+        self.lists(|listing| self.declares(listing))
+    }
+
+    fn lists(&self, has: impl Fn(Listing) -> bool) -> Interest {
+        Interest {
+            tools: has(Listing::Tools),
+            prompts: has(Listing::Prompts),
+            resources: has(Listing::Resources),
+            ..Interest::default()
+        }
     }
 
     /// Bytes of memory that it takes, about.

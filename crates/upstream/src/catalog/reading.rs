@@ -58,7 +58,7 @@ enum Next {
 
 impl Upstream {
     /// Reads all of it. A list that cannot be read costs only itself, as long as another can: then the one
-    /// of `before` stays in its place. Tells also the first thing that failed.
+    /// of `before` stands in for it, if it may. Tells also the first thing that failed.
     ///
     /// # Errors
     /// When the server cannot be reached, does not say what it is, or tells none of its lists.
@@ -66,6 +66,7 @@ impl Upstream {
         self: &Arc<Self>,
         headers: &Headers,
         before: Option<&Catalog>,
+        stands_in: bool,
     ) -> Result<(Catalog, Option<Error>), Error> {
         let introduction = self.introduction(headers).await?;
         let profile = Arc::new(Profile::of(&introduction));
@@ -87,7 +88,7 @@ impl Upstream {
                     None => (None, None),
                     Some(read) => match read.await {
                         Ok(list) => (Some(Arc::new(list)), None),
-                        Err(error) => (before.cloned(), Some(error)),
+                        Err(error) => (before.filter(|_| stands_in).cloned(), Some(error)),
                     },
                 }
             }

@@ -210,6 +210,11 @@ impl Entry {
         self.locked().catalog.clone()
     }
 
+    /// Whether it could not be read last time.
+    pub(super) fn is_failing(&self) -> bool {
+        self.locked().failing.is_some()
+    }
+
     /// When it is to be read again; none before it was read.
     pub(super) fn due(&self) -> Option<Instant> {
         self.locked().due
@@ -238,6 +243,10 @@ impl Entry {
         let since = state.failing.as_ref().map(|failing| failing.since);
         let since = since.unwrap_or_else(Instant::now);
         (state.due, state.failing) = (Some(again), Some(Failing { since, error }));
+        if state.is_given_up() {
+            // It is shown no more, and news again when it returns.
+            self.news.send_if_modified(|news| std::mem::take(news) != 0);
+        }
         drop(state);
         self.settled.send_modify(|settled| *settled += 1);
     }

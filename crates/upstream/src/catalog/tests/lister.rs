@@ -115,6 +115,28 @@ impl Lister {
         all.extend(pages.map(|(cursor, page)| ((method, (*cursor).to_owned()), (*page).to_owned())));
     }
 
+    /// Says this to all who listen.
+    pub(super) fn tells(&self, method: &str) {
+        let state = self.locked();
+        for (id, ear) in &state.ears {
+            let meta = id.as_ref().map(|id| {
+                format!(
+                    r#"{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}"#,
+                    id.raw()
+                )
+            });
+            let message = Message::notification(method, meta.as_deref());
+            let _ = ear.try_send(parsed(&message));
+        }
+    }
+
+    /// How many listen.
+    pub(super) fn ears(&self) -> usize {
+        let mut state = self.locked();
+        state.ears.retain(|(_, ear)| !ear.is_closed());
+        state.ears.len()
+    }
+
     /// How often it was asked this.
     pub(super) fn count(&self, method: &str) -> usize {
         self.locked()
