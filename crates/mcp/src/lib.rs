@@ -30,6 +30,7 @@ pub mod meta;
 pub mod frame;
 
 mod json;
+mod patch;
 mod span;
 
 pub use capability::ClientCapabilities;

@@ -25,7 +25,6 @@ mod shape;
 mod structured;
 mod unaskable;
 
-mod patch;
 mod value;
 
 pub use unaskable::Unaskable;

@@ -2,13 +2,13 @@
 //!
 //! A result is walked at most twice, once over its members and once over its content, and copied at most once.
 
-use super::patch::Patch;
 use super::step::{Listing, Put, Structured, Way, ending};
 use super::structured::as_text;
 use super::value::Value;
 use super::{content, error, shape};
 use crate::message::{Kind, Message};
 use crate::method::Method;
+use crate::patch::Patch;
 
 pub(super) fn translate<'w>(
     ways: impl Iterator<Item = &'w Way> + Clone,

@@ -1,8 +1,8 @@
 //! What the two sides may tell each other that they can do.
 
-use super::patch::Patch;
 use super::step::Capability;
 use super::value::{Members, Value};
+use crate::patch::Patch;
 
 /// The capabilities without those that end, and with those that begin. What is no object declares nothing, and
 /// comes out as `{}`.

@@ -1,8 +1,8 @@
 //! Content that the reader's revision does not know, as something that it knows.
 
-use super::patch::Patch;
 use super::step::Way;
 use super::value::{Members, Value};
+use crate::patch::Patch;
 
 /// Rewrites the blocks of a `content` array, or the one block that stands in its place.
 ///

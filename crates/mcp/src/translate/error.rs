@@ -1,12 +1,12 @@
 //! Error codes, which mean one thing in one revision and another, or nothing, in the next.
 
-use super::patch::Patch;
 use super::step::Way;
 use super::value::{Members, Value};
 use crate::code;
 use crate::json::quote;
 use crate::message::Message;
 use crate::method::Method;
+use crate::patch::Patch;
 
 /// What a step makes of an error.
 pub(super) enum Recoded {

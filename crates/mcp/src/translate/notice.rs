@@ -1,10 +1,10 @@
 //! A server's notification as its client is to read it.
 
-use super::patch::Patch;
 use super::shape;
 use super::step::Way;
 use super::value::Value;
 use crate::message::Message;
+use crate::patch::Patch;
 
 pub(super) fn translate<'w>(
     ways: impl Iterator<Item = &'w Way> + Clone,

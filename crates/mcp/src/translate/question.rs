@@ -2,13 +2,13 @@
 
 use super::answer;
 use super::content::replacement;
-use super::patch::Patch;
 use super::shape;
 use super::step::{Way, ending};
 use super::unaskable::Unaskable;
 use super::value::Value;
 use crate::json::quote;
 use crate::method::Method;
+use crate::patch::Patch;
 use std::borrow::Cow;
 
 /// The parameters of a question. What is no object passes as it is.

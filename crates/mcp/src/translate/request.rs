@@ -1,7 +1,6 @@
 //! A client's request or notification as its server is to read it.
 
 use super::Said;
-use super::patch::Patch;
 use super::shape;
 use super::step::{Way, ending};
 use super::value::{Members, Value};
@@ -9,6 +8,7 @@ use crate::era::Era;
 use crate::input::is_object;
 use crate::message::{Kind, Message};
 use crate::meta;
+use crate::patch::Patch;
 use crate::revision::Revision;
 
 pub(super) fn translate<'w>(

@@ -1,9 +1,9 @@
 //! What the tables of the steps say of members, whatever message they stand in.
 
-use super::patch::Patch;
 use super::step::{Put, Way};
 use super::value::Members;
 use crate::method::Method;
+use crate::patch::Patch;
 
 /// The members that a result of this method must have at the end of the way.
 pub(super) fn put<'w>(ways: impl Iterator<Item = &'w Way>, asked: &Method) -> impl Iterator<Item = &'w Put> {

@@ -9,10 +9,10 @@ mod v2025_11_25;
 mod v2026_07_28;
 
 use super::error::Recoded;
-use super::patch::Patch;
 use super::unaskable::Unaskable;
 use super::value::{Members, Value};
 use crate::method::Method;
+use crate::patch::Patch;
 use crate::revision::Revision;
 
 /// What a revision changed.

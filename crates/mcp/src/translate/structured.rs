@@ -1,8 +1,8 @@
 //! Structured content that is no object, which no revision before 2026-07-28 has, as text.
 
-use super::patch::Patch;
 use super::value::{Members, Value};
 use crate::json::quote;
+use crate::patch::Patch;
 use std::borrow::Cow;
 
 /// Sees to it that a tool's result says in text what it says in `structuredContent`, if that is no object. Whether it

@@ -2,8 +2,8 @@
 //!
 //! Only the members asked for are kept, so that a peer cannot make us hold more than it sent.
 
-use super::patch::Patch;
 use crate::json::{self, Scanner};
+use crate::patch::Patch;
 use crate::span::Span;
 use std::borrow::Cow;
 

@@ -3,9 +3,9 @@
 use super::{Capability, Extra, Step, Way};
 use crate::json::quote;
 use crate::method::Method;
+use crate::patch::Patch;
 use crate::revision::Revision;
 use crate::translate::content::carried;
-use crate::translate::patch::Patch;
 use crate::translate::unaskable::Unaskable;
 use crate::translate::value::Value;
 

@@ -9,9 +9,9 @@ use crate::code;
 use crate::json::quote;
 use crate::meta;
 use crate::method::Method;
+use crate::patch::Patch;
 use crate::revision::Revision;
 use crate::translate::error::{Recoded, capabilities_named, speaks_of_nothing_found};
-use crate::translate::patch::Patch;
 use crate::translate::unaskable::Unaskable;
 use crate::translate::value::{Members, Value};
 

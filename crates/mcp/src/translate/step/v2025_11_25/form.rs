@@ -2,7 +2,7 @@
 
 use super::super::Extra;
 use crate::method::Method;
-use crate::translate::patch::Patch;
+use crate::patch::Patch;
 use crate::translate::unaskable::Unaskable;
 use crate::translate::value::Value;
 

@@ -2,7 +2,7 @@
 
 use super::super::Listing;
 use super::super::v2025_11_25::needs_no_task;
-use crate::translate::patch::Patch;
+use crate::patch::Patch;
 use crate::translate::structured::as_text;
 use crate::translate::value::Value;
 

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 /// Which places of a text give way to what. All places are those of the text as it was.
 #[derive(Debug, Default)]
-pub(super) struct Patch {
+pub(crate) struct Patch {
     holes: Vec<(Span, Cow<'static, str>)>,
 }
 
@@ -15,27 +15,27 @@ impl Patch {
     /// Puts JSON in place of a value, or of nothing where the place is empty.
     ///
     /// Of places of which one lies in the other the outer one wins: what was rewritten whole needs no rewriting.
-    pub(super) fn replace(&mut self, place: Span, json: impl Into<Cow<'static, str>>) {
+    pub(crate) fn replace(&mut self, place: Span, json: impl Into<Cow<'static, str>>) {
         self.holes.push((place, json.into()));
     }
 
     /// Takes bytes out.
-    pub(super) fn cut(&mut self, place: Span) {
+    pub(crate) fn cut(&mut self, place: Span) {
         self.replace(place, "");
     }
 
     /// Puts JSON behind the opening bracket of a value.
-    pub(super) fn put_in_front(&mut self, value: Span, json: String) {
+    pub(crate) fn put_in_front(&mut self, value: Span, json: String) {
         let at = value.range().start + 1;
         self.replace(Span::new(at, at), json);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.holes.is_empty()
     }
 
     /// The message so edited: its very bytes if there is nothing to edit.
-    pub(super) fn message(mut self, message: &Message) -> Message {
+    pub(crate) fn message(mut self, message: &Message) -> Message {
         if self.is_empty() {
             return message.clone();
         }
@@ -45,7 +45,7 @@ impl Patch {
     }
 
     /// The text so edited.
-    pub(super) fn text<'a>(mut self, text: &'a str) -> Cow<'a, str> {
+    pub(crate) fn text<'a>(mut self, text: &'a str) -> Cow<'a, str> {
         if self.is_empty() {
             return Cow::Borrowed(text);
         }
