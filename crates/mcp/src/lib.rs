@@ -4,7 +4,8 @@
 //! editing one splices those places and leaves every other byte as it was sent. Around it stand the things a
 //! gateway must know about the protocol: which [`Method`]s there are, which [`Revision`] has what, which
 //! [`Era`] a request belongs to, what the `Mcp-*` headers must repeat, how a message reads [`Between`] two
-//! revisions, what a server asks in the middle of a call ([`input`]), and how messages are framed on a wire.
+//! revisions, what a server asks in the middle of a call ([`input`]), how the names and URIs of many servers are told
+//! apart at one endpoint ([`expose`]), and how messages are framed on a wire.
 //!
 //! Nothing here panics on what a peer sent, recurses over it, or holds more of it than [`Limits`] allows.
 
@@ -21,6 +22,8 @@ pub mod revision;
 
 pub mod input;
 pub mod translate;
+
+pub mod expose;
 
 pub mod capability;
 pub mod code;

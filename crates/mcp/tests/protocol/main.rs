@@ -4,6 +4,7 @@ mod batch;
 mod edit;
 mod era;
 mod examples;
+mod expose;
 mod header;
 mod id;
 mod input;
