@@ -1,10 +1,16 @@
 //! Names and URIs of many servers at one endpoint, told apart.
 //!
-//! Each server has an [`Alias`], which begins every name and URI of its own.
+//! Each server has an [`Alias`], and what it calls `search` is called `alias__search` there; [`Names`] knows both
+//! for all servers of an endpoint.
 //!
 //! All of it is computed from what the file and the servers say, nothing is assigned or counted: every replica, now
 //! and after a restart, comes to the same names.
 
 mod alias;
 
+mod name;
+mod names;
+
 pub use alias::{Alias, aliases};
+pub use name::Style;
+pub use names::{Named, Names, Unresolved};

@@ -1,6 +1,7 @@
 //! Many servers at one endpoint: what their names and URIs are there, and that each leads back to what it stands for.
 
 mod alias;
+mod names;
 
 use mcp::expose::Alias;
 
