@@ -1,7 +1,7 @@
 //! Names and URIs of many servers at one endpoint, told apart.
 //!
 //! Each server has an [`Alias`], and what it calls `search` is called `alias__search` there; [`Names`] knows both
-//! for all servers of an endpoint.
+//! for all servers of an endpoint. A URI is given its alias too, and is read back without any table ([`uri`]).
 //!
 //! All of it is computed from what the file and the servers say, nothing is assigned or counted: every replica, now
 //! and after a restart, comes to the same names.
@@ -10,6 +10,8 @@ mod alias;
 
 mod name;
 mod names;
+
+pub mod uri;
 
 pub use alias::{Alias, aliases};
 pub use name::Style;
