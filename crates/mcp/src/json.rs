@@ -400,6 +400,10 @@ pub(crate) fn decode_bytes(quoted: &[u8]) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string.
 pub(crate) fn quote(text: &str) -> String {
+    // What a string ends at when it is read is what must be escaped when it is written.
+    if plain_run(text.as_bytes()) == text.len() {
+        return ["\"", text, "\""].concat();
+    }
     serde_json::Value::from(text).to_string()
 }
 

@@ -2,6 +2,7 @@
 
 mod alias;
 mod names;
+mod place;
 mod uri;
 
 use mcp::expose::Alias;

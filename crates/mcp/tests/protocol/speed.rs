@@ -2,7 +2,8 @@
 
 use super::message;
 use bytes::Bytes;
-use mcp::{Id, Limits, Message};
+use mcp::expose::{Alias, Names, Style, place, uri};
+use mcp::{Id, Limits, Message, Method};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -55,4 +56,40 @@ fn speed_of_reading_and_editing() {
             },
         );
     }
+}
+
+#[test]
+#[ignore = "a measurement, not a test"]
+fn speed_of_exposing() {
+    let limits = Limits::default();
+    let alias = Alias::parse("docs").expect("an alias");
+    let link = r#"{"uri":"note://a/b/c","type":"resource_link","name":"some text"},"#;
+    let head = r#"{"jsonrpc":"2.0","id":1,"result":{"content":["#;
+    let links = format!("{head}{}]}}}}", link.repeat(240_000).trim_end_matches(','));
+    for (what, bytes, rounds) in [
+        ("240,000 links", Bytes::from(links), 10),
+        ("blob", blob(1 << 20), 500),
+        ("blob", blob(1 << 10), 200_000),
+    ] {
+        let length = bytes.len();
+        time(&format!("{what} of {length} bytes read"), rounds, || {
+            black_box(Message::parse(black_box(bytes.clone()), &limits).is_ok());
+        });
+        let read = message(std::str::from_utf8(&bytes).expect("it is text"));
+        time(&format!("{what} of {length} bytes exposed"), rounds, || {
+            black_box(place::answer(&Method::ToolsCall, &read, &mut |_, text| {
+                Some(uri::expose(&alias, text).into_owned())
+            }));
+        });
+    }
+
+    let said: Vec<String> = (0..5_000)
+        .map(|number| format!("tool_of_some_kind_{number}"))
+        .collect();
+    let build = || Names::new(Style::LlmSafe, [(alias.clone(), said.iter().map(String::as_str))]);
+    time("5,000 names read", 100, || _ = black_box(build()));
+    let names = build();
+    time("a name resolved", 200_000, || {
+        _ = black_box(names.resolve(black_box("docs__tool_of_some_kind_4711"), |_| true));
+    });
 }
