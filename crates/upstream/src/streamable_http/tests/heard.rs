@@ -2,6 +2,7 @@
 //! long it is listened for.
 
 use super::*;
+use crate::transport::Reply;
 
 /// A session that is heard, and its stream at the server.
 async fn heard(peer: &mut Peer, http: &StreamableHttp, session: &str) -> (Box<dyn Link>, peer::Asked) {
@@ -32,7 +33,7 @@ async fn answered(peer: &mut Peer, id: &str) -> serde_json::Value {
     message
 }
 
-async fn stream_of(reply: Reply) -> Box<dyn MessageStream> {
+fn stream_of(reply: Reply) -> Box<dyn MessageStream> {
     match reply.messages {
         Messages::Stream(stream) => stream,
         Messages::One(_) | Messages::Accepted => panic!("something comes before the answer"),
@@ -69,7 +70,7 @@ async fn a_question_outside_of_calls_is_the_only_call_s_whether_its_post_is_answ
             asked
         };
         let (reply, mut running) = soon(join(link.send(&call()), server)).await;
-        let mut reply = stream_of(reply.unwrap()).await;
+        let mut reply = stream_of(reply.unwrap());
         let asked = soon(reply.next()).await.unwrap();
         assert_eq!(asked.id().unwrap().raw(), r#""q1""#);
 
@@ -144,7 +145,7 @@ async fn a_question_after_a_call_was_taken_back_is_the_other_s() {
     let called = call();
     let client = async {
         one.cancel(&call(), "enough").await;
-        stream_of(two.send(&called).await.unwrap()).await.next().await
+        stream_of(two.send(&called).await.unwrap()).next().await
     };
     let (asked, _second) = soon(join(client, server)).await;
 
@@ -179,7 +180,7 @@ async fn progress_finds_its_call_on_either_stream_under_its_own_token() {
     let ((first, second), _running) = soon(join(calls, server)).await;
 
     for reply in [first, second] {
-        let told = soon(stream_of(reply.unwrap()).await.next()).await.unwrap();
+        let told = soon(stream_of(reply.unwrap()).next()).await.unwrap();
         assert_eq!(
             told.progress_token().map(<[u8]>::to_vec),
             Some(br#""t""#.to_vec())
@@ -211,7 +212,7 @@ async fn what_changed_is_told_to_who_follows_and_to_no_call() {
         );
     };
     let call = async {
-        let mut reply = stream_of(link.send(&call()).await.unwrap()).await;
+        let mut reply = stream_of(link.send(&call()).await.unwrap());
         reply.next().await.unwrap()
     };
     let (first, ()) = soon(join(call, server)).await;
