@@ -1,6 +1,7 @@
 //! Questions of earlier servers to users of 2026-07-28: the running call is kept, the client gets the question in place of a
 //! result, and its next call goes on with the kept one. Each is used once, and by whom it was given to.
 mod left_behind;
+mod malformed;
 mod outside_of_calls;
 mod visits;
 

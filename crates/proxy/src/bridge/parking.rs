@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::input::{self, InputRequest, Retry};
+use mcp::input::{self, InputRequest, Malformed, Retry};
 use mcp::translate::Between;
 use mcp::{ClientCapabilities, Id, Kind, Message, Method, Refusal, code, meta};
 use policy::Principal;
@@ -293,7 +293,7 @@ pub(crate) async fn come_back(
     let retry = match Retry::read(&call.message) {
         Ok(Some(retry)) => retry,
         Ok(None) => return Ok(Return::Anew),
-        Err(malformed) => return Err(Refusal::new(code::INVALID_PARAMS, malformed.as_str()).into()),
+        Err(malformed) => return Err(unfit(malformed).into()),
     };
     let Some(text) = &retry.state else {
         // Answers to nothing that we asked go nowhere.
@@ -316,6 +316,15 @@ pub(crate) async fn come_back(
         .ok_or(Failure::StateUnknown)?;
     let answer = parking.resume(parked, &retry).await?;
     Ok(Return::Resumed(Box::new(answer)))
+}
+
+/// Answers that are none. What is wrong lies with the call and not with the request around it, so the status is that
+/// of an answered one (`protocol.md` D-10).
+fn unfit(malformed: Malformed) -> Refusal {
+    Refusal {
+        status: 200,
+        ..Refusal::new(code::INVALID_PARAMS, malformed.as_str())
+    }
 }
 
 impl Parking {
