@@ -135,6 +135,29 @@ async fn a_trace_begins_with_the_client_and_goes_on_to_the_record() {
 }
 
 #[tokio::test]
+async fn a_trace_that_stands_in_the_message_alone_is_on_record_and_passes_as_it_is() {
+    let server = Server::start(Mood::Dual).await;
+    let gateway = Gateway::new().server("docs", &server).start().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let context = json!({
+        "traceparent": format!("00-{trace}-00f067aa0ba902b7-01"), "tracestate": "a=1", "baggage": "b=2",
+    });
+
+    let call = json!({ "name": "echo", "arguments": { "message": "hi" }, "_meta": context });
+    let client = gateway.client("/mcp").modern();
+    client.ask("tools/call", call).await.result();
+
+    let record = gateway
+        .record("the call", |record| record["method"] == "tools/call")
+        .await;
+    assert_eq!(record["trace"], trace, "{record}");
+    let passed = server.only("tools/call").params()["_meta"].clone();
+    for (member, value) in context.as_object().unwrap() {
+        assert_eq!(passed[member], *value, "{passed}");
+    }
+}
+
+#[tokio::test]
 async fn no_secret_is_on_record_or_in_the_log() {
     let server = Server::start(Mood::Sessionful("2025-06-18")).await;
     let upstream = format!(

@@ -17,6 +17,7 @@ use crate::failure::Verdict;
 use crate::legacy::{LegacyUse, LegacyUses};
 use crate::metrics::Metrics;
 use crate::route::Route;
+use crate::trace::Trace;
 
 /// Bytes of a record's field that the client chose. Longer ones are cut there, and say so by `…`.
 const FIELD: usize = 256;
@@ -36,7 +37,7 @@ pub(crate) struct Entry {
     source: Option<SocketAddr>,
     route: Option<Arc<Route>>,
     upstream: Option<Arc<str>>,
-    trace: crate::trace::TraceId,
+    trace: Trace,
     principal: Principal,
     spoken: Option<(Era, Revision)>,
     door: &'static str,
@@ -97,14 +98,7 @@ impl Account {
         if route.is_none() {
             self.metrics.unrouted.inc();
         }
-        self.entry(
-            began,
-            SystemTime::now(),
-            source,
-            route,
-            None,
-            crate::trace::TraceId::new(),
-        )
+        self.entry(began, SystemTime::now(), source, route, None, Trace::begun())
     }
 
     fn entry(
@@ -114,7 +108,7 @@ impl Account {
         source: Option<SocketAddr>,
         route: Option<Arc<Route>>,
         upstream: Option<Arc<str>>,
-        trace: crate::trace::TraceId,
+        trace: Trace,
     ) -> Entry {
         self.metrics.running.inc();
         Entry {
@@ -140,6 +134,7 @@ impl Entry {
     /// The message that the exchange carries.
     pub(crate) fn carries(&mut self, message: &Message) {
         self.message = Some(message.clone());
+        self.trace = self.trace.in_message(message);
     }
 
     /// The era and the revision its client speaks.
@@ -218,7 +213,7 @@ impl Entry {
         let subject = self.message.as_ref().and_then(Message::subject);
         account.log.append(&Record {
             time: self.time,
-            trace: &self.trace.to_string(),
+            trace: &self.trace.id.to_string(),
             principal: &self.principal.to_string(),
             source: source.as_deref(),
             route: self.route.as_ref().map(|route| &*route.path),

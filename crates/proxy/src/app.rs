@@ -28,7 +28,7 @@ use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
 use crate::generation::{Bounds, Generation};
 use crate::route::{Found, Parameters, Place, Route, SessionRule, split_token};
-use crate::trace::TraceId;
+use crate::trace::Trace;
 
 /// A head must have arrived within this while descriptors are short: who has nothing to say must not
 /// keep one from who has.
@@ -174,7 +174,7 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             parameters,
             upstream,
             accepts: Accepts::of(&headers),
-            trace: trace(&headers),
+            trace: Trace::of(&headers),
             headers,
             bound_parameters,
         },
@@ -409,12 +409,6 @@ pub(crate) fn page(headers: &HeaderMap) -> Option<&str> {
         1 => Some(single(headers, header::ORIGIN).unwrap_or_default()),
         _ => Some(""),
     }
-}
-
-fn trace(headers: &HeaderMap) -> TraceId {
-    single(headers, "traceparent")
-        .and_then(TraceId::from_traceparent)
-        .unwrap_or_else(TraceId::new)
 }
 
 /// The value of a header that stands once and is text.

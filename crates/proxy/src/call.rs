@@ -14,7 +14,7 @@ use upstream::Upstream;
 use crate::account::Entry;
 use crate::route::{Parameters, Route};
 use crate::session::{Claims, SseSession};
-use crate::trace::TraceId;
+use crate::trace::Trace;
 
 /// One HTTP request that found its route.
 pub(crate) struct Visit {
@@ -26,7 +26,7 @@ pub(crate) struct Visit {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) headers: HeaderMap,
     pub(crate) accepts: Accepts,
-    pub(crate) trace: TraceId,
+    pub(crate) trace: Trace,
     /// Parameters of the query that injected headers are made of.
     pub(crate) bound_parameters: Arc<[String]>,
 }
