@@ -4,7 +4,9 @@ mod in_a_session;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::{Client, Exchange, Gate, Gateway, Mood, Reply, Request, Running, Server, SseClient, until};
+use harness::{
+    Client, Exchange, Gate, Gateway, Mood, Reply, Request, Running, Server, SseClient, until, within,
+};
 use serde_json::{Value, json};
 
 const LEGACY: Mood = Mood::Sessionful("2025-11-25");
@@ -400,4 +402,77 @@ async fn a_session_that_ends_listens_no_more() {
             .then_some(())
     })
     .await;
+}
+
+/// A session in front of a 2026-07-28 server, whose only stream has just been closed after a change was told on it. The
+/// server tells another where it was listened to first, once the gate is open, and elsewhere nothing.
+async fn left(gate: &Gate) -> (Server, Running, Client) {
+    let (gate, first) = (gate.clone(), AtomicBool::new(true));
+    let server = Server::of(Mood::Modern)
+        .able_to(all())
+        .on("subscriptions/listen", move |request| {
+            let stamp = json!({ ID: request.json()["id"] });
+            let acknowledged = json!({
+                "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+                "params": { "notifications": filter(request), "_meta": stamp },
+            });
+            let changed = |kind| {
+                let mut changed = list_changed(kind);
+                changed["params"] = json!({ "_meta": stamp });
+                changed
+            };
+            let reply = Reply::stream().event(&acknowledged);
+            match first.swap(false, Ordering::SeqCst) {
+                true => {
+                    let reply = reply.event(&changed("prompts")).wait(&gate);
+                    reply.event(&changed("tools")).wait(&Gate::closed())
+                }
+                false => reply.wait(&Gate::closed()),
+            }
+        })
+        .start()
+        .await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await;
+    let mut listening = stream(&client).await;
+    heard(&mut listening).await;
+    drop(listening);
+    until_left(&gateway).await;
+    (server, gateway, client)
+}
+
+/// Waits until the operator sees that no stream is held.
+async fn until_left(gateway: &Running) {
+    let streams = |text: &str| {
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("causeway_held_streams{"));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum::<f64>()
+    };
+    let left = async { while streams(&gateway.admin("/metrics").await.text()) > 0.0 {} };
+    within("the stream to be let go of", left).await;
+}
+
+#[tokio::test]
+async fn what_changes_between_two_streams_is_told_on_the_second() {
+    let gate = Gate::closed();
+    let (server, _gateway, client) = left(&gate).await;
+
+    gate.open();
+    let mut again = stream(&client).await;
+    let message = heard(&mut again).await;
+
+    assert_eq!(message["method"], "notifications/tools/list_changed", "{message}");
+    server.only("subscriptions/listen");
+}
+
+#[tokio::test]
+async fn nothing_is_followed_for_a_session_that_ends_between_two_streams() {
+    let (server, _gateway, client) = left(&Gate::closed()).await;
+
+    client.fetch("DELETE").await;
+
+    server.abandoned(&server.only("subscriptions/listen")).await;
 }

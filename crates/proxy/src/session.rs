@@ -11,6 +11,7 @@ mod opened;
 pub(crate) mod sse;
 mod ended;
 pub(crate) mod listeners;
+pub(crate) mod unheard;
 pub(crate) mod replay;
 pub(crate) mod event_id;
 pub(crate) mod questions;
@@ -32,6 +33,7 @@ use upstream::Session;
 
 use crate::bridge::levels::Levels;
 use crate::call::Visit;
+use crate::downstream::hearing::Followed;
 use crate::metrics::Metrics;
 use crate::route::{Parameters, Route};
 
@@ -51,6 +53,7 @@ use running::RunningCalls;
 use settings::Settings;
 use sse::SseSessions;
 use state::{State, Waits};
+use unheard::Unheard;
 
 /// Begins, recognizes and ends sessions.
 pub struct Sessions {
@@ -66,6 +69,7 @@ struct Kept {
     owner: String,
     ended: Arc<Ended>,
     listeners: Arc<Listeners>,
+    unheard: Arc<Unheard<Followed>>,
     questions: Arc<Questions>,
     sse: Arc<SseSessions>,
     settings: Arc<Settings>,
@@ -83,6 +87,7 @@ impl Sessions {
             streams: metrics.resumable_streams.clone(),
             bytes: metrics.replay_bytes.clone(),
         };
+        let ended = Arc::new(Ended::kept_in(ended, seconds(SystemTime::now())));
         Self {
             keys: Arc::new(keys),
             lifetime,
@@ -90,8 +95,9 @@ impl Sessions {
             opened: Opened::default(),
             kept: Arc::new(Kept {
                 owner: format!("{:08x}", fastrand::u32(..)),
-                ended: Arc::new(Ended::kept_in(ended, seconds(SystemTime::now()))),
                 listeners: Arc::default(),
+                unheard: Arc::new(Unheard::new(&ended)),
+                ended,
                 questions: Arc::default(),
                 sse: Arc::default(),
                 settings: Arc::default(),
@@ -190,6 +196,11 @@ impl Sessions {
         Some(listener)
     }
 
+    /// What is followed for sessions that nobody listens to just now.
+    pub(crate) fn unheard(&self) -> &Arc<Unheard<Followed>> {
+        &self.kept.unheard
+    }
+
     /// For asking the client of a session.
     pub(crate) fn asker(&self, session: &Claims) -> Asker {
         Asker::new(&self.kept.questions, &session.id)
@@ -242,6 +253,7 @@ impl Sessions {
     /// The gateway stops: calls that wait for their clients' return are ended, in words that their servers
     /// understand, and from now on none can wait.
     pub async fn stop(&self) {
+        self.kept.unheard.close();
         self.kept.parked.close().await;
     }
 
@@ -328,6 +340,7 @@ impl Sessions {
         let now = seconds(SystemTime::now());
         self.kept.settings.forget(&claims.id);
         self.kept.ended.insert(&claims.id, claims.expires, now);
+        self.kept.unheard.forget(&claims.id);
         self.kept.listeners.end(&claims.id);
         self.kept.replays.end(&claims.id);
     }

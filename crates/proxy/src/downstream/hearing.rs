@@ -16,7 +16,7 @@ use crate::session::{Asking, Claims};
 use changes::Changes;
 use session::InSession;
 
-pub(crate) use changes::Watched;
+pub(crate) use changes::{Followed, Left, Watched};
 
 /// The way to hear a session.
 pub(crate) enum Hearing {
@@ -25,13 +25,15 @@ pub(crate) enum Hearing {
 }
 
 impl Hearing {
-    /// Hears the server of a session. What its client watches is only asked for where the server cannot know it.
+    /// Hears the server of a session. What its client watches is only asked for where the server cannot know it, and
+    /// what is `left` of its stream before only matters there.
     pub(crate) fn begin(
         upstream: &Arc<Upstream>,
         claims: &Claims,
         headers: Arc<Headers>,
         asking: Asking,
         watched: impl FnOnce() -> Watched,
+        left: Option<Left>,
     ) -> Self {
         let between = claims.between();
         match between.server.era() {
@@ -41,7 +43,7 @@ impl Hearing {
                 Self::InSession(Box::new(hearing))
             }
             mcp::Era::Modern => {
-                let changes = Changes::begin(upstream, between, headers, watched());
+                let changes = Changes::begin(upstream, between, headers, watched(), left);
                 Self::Changes(Box::new(changes))
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upstream::{Error, Headers};
 
-use super::hearing::Hearing;
+use super::hearing::{Followed, Hearing, Left};
 use super::held::{Ends, Held, HeldBy};
 use super::refusal::turn_away;
 use super::reply::{Door, Extra, Gone};
@@ -23,6 +23,7 @@ use crate::session::Claims;
 use crate::session::listeners::{Floor, Listener};
 use crate::session::questions::Asker;
 use crate::session::settings::Settings;
+use crate::session::unheard::Unheard;
 
 /// A stream that listens to one session.
 pub(crate) struct Listen {
@@ -35,6 +36,7 @@ pub(crate) struct Listen {
     headers: Arc<Headers>,
     asker: Asker,
     settings: Arc<Settings>,
+    unheard: Arc<Unheard<Followed>>,
     ends: Ends,
     /// When the session expires.
     until: Instant,
@@ -74,6 +76,7 @@ pub(super) fn claim(current: &Generation, visit: &Visit, claims: &Arc<Claims>) -
         headers: headers.into_kept(),
         asker: current.sessions.asker(claims),
         settings: Arc::clone(current.sessions.settings()),
+        unheard: Arc::clone(current.sessions.unheard()),
         ends: Ends {
             health: Arc::clone(&current.health),
             upstream: Arc::clone(&visit.upstream),
@@ -104,7 +107,12 @@ impl Listen {
             heard = hear(&mut self.listener, &mut self.hearing, || {
                 let watched = || self.settings.enter(&self.claims.id).watched();
                 let (upstream, headers) = (&self.ends.upstream, Arc::clone(&self.headers));
-                Hearing::begin(upstream, &self.claims, headers, self.asker.listening(), watched)
+                let left = Left {
+                    session: self.claims.id.clone(),
+                    unheard: Arc::clone(&self.unheard),
+                };
+                let asking = self.asker.listening();
+                Hearing::begin(upstream, &self.claims, headers, asking, watched, Some(left))
             }) => heard.ok().map(|message| message.one_line()),
         }
     }

@@ -114,7 +114,7 @@ impl Sse {
                 heard = hear(&session, &mut self.hearing, |claims| {
                     let watched = || self.settings.enter(&claims.id).watched();
                     let (upstream, headers) = (&ends.upstream, Arc::clone(&self.headers));
-                    Hearing::begin(upstream, claims, headers, self.asker.asking(), watched)
+                    Hearing::begin(upstream, claims, headers, self.asker.asking(), watched, None)
                 }), if !deaf => match heard {
                     Ok(message) => return Some(message.one_line()),
                     Err(_) => self.deaf = true,

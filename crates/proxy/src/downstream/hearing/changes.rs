@@ -2,7 +2,7 @@
 //! resources that the client watches.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -12,11 +12,28 @@ use mcp::translate::Between;
 use tokio::sync::watch;
 use upstream::{Error, Fault, Following, Headers, Interest, Pooled, Upstream};
 
+use crate::session::token::Id;
+use crate::session::unheard::Unheard;
+
 /// What a client watches, and what that becomes.
 pub(crate) type Watched = watch::Receiver<BTreeSet<Box<str>>>;
 
 /// A server that could not be followed is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(30);
+
+/// What goes on being followed between two streams of a session.
+pub(crate) struct Followed {
+    upstream: Weak<Upstream>,
+    headers: Arc<Headers>,
+    following: Following,
+    asked: BTreeSet<Box<str>>,
+}
+
+/// Where a stream leaves it, and finds what the one before it has left.
+pub(crate) struct Left {
+    pub(crate) session: Id,
+    pub(crate) unheard: Arc<Unheard<Followed>>,
+}
 
 pub(crate) struct Changes {
     upstream: Arc<Upstream>,
@@ -26,6 +43,8 @@ pub(crate) struct Changes {
     following: Option<Following>,
     /// For what it was asked last.
     asked: BTreeSet<Box<str>>,
+    /// Absent where the session ends with its stream.
+    left: Option<Left>,
     /// The beginning, kept here since [`Changes::next`] is given up in the middle of it.
     beginning: Option<BoxFuture<'static, Result<Following, Error>>>,
 }
@@ -36,14 +55,23 @@ impl Changes {
         between: Between,
         headers: Arc<Headers>,
         watched: Watched,
+        left: Option<Left>,
     ) -> Self {
+        let found = left.as_ref().and_then(|left| left.unheard.take(&left.session));
+        // Another server may be there by now, or the client present other credentials.
+        let found = found.filter(|found| {
+            std::ptr::eq(found.upstream.as_ptr(), Arc::as_ptr(upstream))
+                && found.headers.injected == headers.injected
+        });
+        let (following, asked) = found.map(|found| (found.following, found.asked)).unzip();
         Self {
             upstream: Arc::clone(upstream),
             between,
             headers,
             watched,
-            following: None,
-            asked: BTreeSet::new(),
+            following,
+            asked: asked.unwrap_or_default(),
+            left,
             beginning: None,
         }
     }
@@ -86,12 +114,18 @@ impl Changes {
         match followed {
             Ok(following) => self.following = Some(following),
             Err(error) if error.fault == Fault::Removed => return Err(error),
+            Err(error) if matches!(error.fault, Fault::Full(_)) && self.make_way() => {}
             Err(error) => {
                 tracing::debug!(%error, "a server could not be followed");
                 self.beginning = Some(self.following_after(AGAIN));
             }
         }
         Ok(())
+    }
+
+    /// Who listens comes before those who may come back.
+    fn make_way(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.unheard.make_way())
     }
 
     fn following_after(&mut self, pause: Duration) -> BoxFuture<'static, Result<Following, Error>> {
@@ -104,6 +138,21 @@ impl Changes {
             upstream.follow(wanted, &Pooled::default(), headers).await
         }
         .boxed()
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let (Some(following), Some(left)) = (self.following.take(), &self.left) else {
+            return;
+        };
+        let followed = Followed {
+            upstream: Arc::downgrade(&self.upstream),
+            headers: Arc::clone(&self.headers),
+            following,
+            asked: std::mem::take(&mut self.asked),
+        };
+        left.unheard.leave(&left.session, followed);
     }
 }
 
