@@ -7,9 +7,11 @@
 mod agree;
 mod mirror;
 mod parameters;
+mod listed;
 mod sentinel;
 
 pub use agree::{Mirrored, Values, agree};
+pub use listed::{Unlisted, listed};
 pub use mirror::mirror;
 pub use parameters::{InvalidAnnotation, Parameters};
 pub use sentinel::{HeaderError, decode_value, encode_value};

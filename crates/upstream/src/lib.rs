@@ -34,6 +34,7 @@ pub mod memory;
 mod introduction;
 pub mod catalog;
 mod parameters;
+mod unlisted;
 mod summary;
 
 pub mod stdio;

@@ -25,6 +25,7 @@ use crate::transport::{
     Agreement, Conversation, Headers, Link, MessageStream, Messages, Overheard, Pooled, Reply, Session,
     Transport,
 };
+use crate::unlisted::Unlisted;
 
 /// One upstream of the configuration.
 pub struct Upstream {
@@ -44,6 +45,7 @@ pub struct Upstream {
     pub(crate) asking_both: Flight<Arc<Eras>>,
     pub(crate) introductions: Introductions,
     pub(crate) catalogs: Catalogs,
+    pub(crate) unlisted: Unlisted,
     pub(crate) feeds: Feeds,
 }
 
@@ -88,6 +90,7 @@ impl Upstream {
             asking_both: Flight::default(),
             introductions: Introductions::default(),
             catalogs: Catalogs::default(),
+            unlisted: Unlisted::default(),
             feeds: Feeds::default(),
             name,
             timeouts,
@@ -372,6 +375,7 @@ impl Upstream {
     pub(crate) fn forget_what_it_said(&self) {
         self.introductions.forget();
         self.catalogs.doubt();
+        self.unlisted.forget();
     }
 
     /// Asks anew what it speaks, if that was not done just now.

@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::refusal::Refusal;
 
 /// The member of a schema that says so.
-const ANNOTATION: &str = "x-mcp-header";
+pub(super) const ANNOTATION: &str = "x-mcp-header";
 
 /// Bytes of a schema that are read for annotations, if it may have any.
 const LONGEST: usize = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Arguments of a tool that its calls repeat in headers: which, and whether they do.
 
 use super::message;
-use mcp::header::{InvalidAnnotation, Parameters, Values, mirror};
+use mcp::header::{InvalidAnnotation, Parameters, Unlisted, Values, listed, mirror};
 use mcp::{Message, code};
 
 const SCHEMA: &str = r#"{"type":"object","properties":{
@@ -191,4 +191,44 @@ fn the_standard_headers_of_a_message_are_read_off_it() {
         assert_eq!(value("mcp-name"), name);
     }
     assert!(mirror(&message(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).is_empty());
+}
+
+const GOOD: &str =
+    r#"{"name":"good", "inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}} , "x":1.10}"#;
+const BAD: &str =
+    r#"{"name":"b\u0061d","inputSchema":{"properties":{"a":{"type":"number","x-mcp-\u0068eader":"A"}}}}"#;
+
+fn list(tools: &str) -> Message {
+    message(&format!(
+        r#"{{"jsonrpc":"2.0","id":"x","result":{{"nextCursor":"2","tools":{tools},"_meta":{{}}}}}}"#
+    ))
+}
+
+#[test]
+fn a_tool_whose_annotations_are_invalid_is_taken_out_of_a_list() {
+    let (left, unlisted) = listed(&list(&format!("[{BAD}, {GOOD},\n7,{BAD}]")));
+
+    assert_eq!(left.bytes(), list(&format!("[{GOOD},7]")).bytes());
+    let bad = Unlisted {
+        name: "bad".into(),
+        why: InvalidAnnotation::Type,
+    };
+    assert_eq!(unlisted, [bad.clone(), bad]);
+    assert_eq!(listed(&list(&format!("[{BAD}]"))).0.bytes(), list("[]").bytes());
+}
+
+#[test]
+fn a_list_without_such_tools_and_what_is_none_stay_as_they_are() {
+    let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"x-mcp-header"}}"#;
+    for kept in [
+        list(&format!("[ {GOOD} ]")),
+        list("[]"),
+        list(r#""x-mcp-header""#),
+        list(r#"[{"inputSchema":"x-mcp-header"},"x-mcp-header",null]"#),
+        message(error),
+    ] {
+        let (left, unlisted) = listed(&kept);
+        assert_eq!(left.bytes(), kept.bytes());
+        assert!(unlisted.is_empty());
+    }
 }

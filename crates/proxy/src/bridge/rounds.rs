@@ -357,6 +357,10 @@ impl Rounds {
             false => message.with_id(&self.id),
         };
         let asked = self.request.method().cloned().unwrap_or(Method::Ping);
+        let message = match asked {
+            Method::ToolsList => self.upstream.callable(message),
+            _ => message,
+        };
         let answer = self.between.answer(&asked, &message);
         let visited = std::mem::take(&mut self.visited);
         if message.kind() == Kind::Error || visited.is_empty() || self.between.client != Revision::V2025_11_25
