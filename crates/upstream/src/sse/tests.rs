@@ -2,6 +2,10 @@
 
 mod lost;
 mod peer;
+
+mod opening;
+mod posting;
+mod cancelling;
 mod pooled;
 
 use std::time::Duration;
@@ -113,78 +117,6 @@ async fn what_a_server_says_is_understood_wherever_its_bytes_are_cut() {
 }
 
 #[tokio::test]
-async fn the_first_event_must_name_a_place_of_the_server_s_own() {
-    for (first, judged) in [
-        ("data: {}\n\n", "no `endpoint`"),
-        ("event: message\ndata: /messages\n\n", "no `endpoint`"),
-        (
-            "event: endpoint\ndata: http://127.0.0.1:1/messages\n\n",
-            "own origin",
-        ),
-        ("event: endpoint\ndata: //evil.example/messages\n\n", "own origin"),
-        ("event: endpoint\ndata: ftp:x\n\n", "own origin"),
-    ] {
-        let mut peer = Peer::start().await;
-        let sse = peer.client(SMALL);
-        let server = async {
-            let mut stream = peer.stream().await;
-            stream.begin("").await;
-            stream.say(first).await;
-            stream
-        };
-        let (outcome, stream) =
-            soon(async { tokio::join!(open(&sse, Conversation::Greeting), server) }).await;
-        let words = outcome.err().unwrap().to_string();
-        assert!(words.contains(judged), "{first:?}: {words}");
-        assert!(!words.contains("evil") && !words.contains("127.0.0.1"), "{words}");
-        soon(stream.closed()).await;
-    }
-}
-
-#[tokio::test]
-async fn a_stream_that_names_no_place_in_time_is_none() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client(SMALL);
-    let opening = open(&sse, Conversation::Greeting);
-    let server = async {
-        let mut stream = peer.stream().await;
-        stream.begin(": hello\n\n").await;
-        tokio::time::pause();
-        stream
-    };
-
-    let (outcome, _stream) = tokio::join!(opening, server);
-
-    assert!(matches!(outcome.err().unwrap().fault, Fault::Misjudged(_)));
-}
-
-#[tokio::test]
-async fn what_answers_the_get_otherwise_is_judged_by_its_status() {
-    for (status, expected) in [
-        (401, Fault::Unauthorized(401)),
-        (
-            503,
-            Fault::Status {
-                status: 503,
-                retry_after: None,
-            },
-        ),
-        (405, Fault::Misjudged(String::new())),
-        (404, Fault::Misjudged(String::new())),
-        (400, Fault::Misjudged(String::new())),
-        (200, Fault::Misjudged(String::new())),
-    ] {
-        let mut peer = Peer::start().await;
-        let sse = peer.client(SMALL);
-        let server = async { peer.stream().await.refuse(status).await };
-        let (outcome, ()) = soon(async { tokio::join!(open(&sse, Conversation::Greeting), server) }).await;
-        let fault = outcome.err().unwrap().fault;
-        let alike = std::mem::discriminant(&fault) == std::mem::discriminant(&expected);
-        assert!(alike, "{status}: {fault:?}");
-    }
-}
-
-#[tokio::test]
 async fn two_clients_with_equal_ids_at_once_hear_their_own() {
     let mut peer = Peer::start().await;
     let sse = peer.client(SMALL);
@@ -219,116 +151,6 @@ async fn two_clients_with_equal_ids_at_once_hear_their_own() {
             format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"of":"{method}"}}}}"#)
         );
     }
-    soon(sse.stop()).await;
-}
-
-#[tokio::test]
-async fn a_server_that_holds_its_posts_blocks_neither_others_nor_their_cancellation() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client(SMALL);
-    let (session, mut stream) = session(&sse, &mut peer).await;
-    let mut held = open(&sse, Conversation::Session(session.clone())).await.unwrap();
-    let mut quick = open(&sse, Conversation::Session(session)).await.unwrap();
-    let (call, other) = (call(), message(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#));
-
-    let mut running = Box::pin(held.send(&call));
-    assert!(running.as_mut().now_or_never().is_none());
-    let kept = soon(async {
-        tokio::select! { _ = &mut running => panic!("it is held"), post = peer.post() => post }
-    })
-    .await;
-    let server = async {
-        let post = peer.post().await;
-        stream.answer(&post.message["id"], "{}").await;
-        // This POST is never answered at all.
-        post
-    };
-    let (reply, _also_kept) = soon(async { tokio::join!(quick.send(&other), server) }).await;
-    assert!(reply.is_ok());
-
-    drop(running);
-    let cancelled = soon(peer.post()).await;
-    assert_eq!(cancelled.message["method"], "notifications/cancelled");
-    assert_eq!(cancelled.message["params"]["requestId"], kept.message["id"]);
-    cancelled.accept().await;
-    soon(sse.stop()).await;
-}
-
-#[tokio::test]
-async fn a_client_s_own_cancellation_goes_on_under_the_id_on_the_wire() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client(SMALL);
-    let (session, _stream) = session(&sse, &mut peer).await;
-    let mut link = open(&sse, Conversation::Session(session.clone())).await.unwrap();
-    let mut beside = open(&sse, Conversation::Session(session)).await.unwrap();
-    let (call, cancel) = (
-        call(),
-        message(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"mine"}}"#),
-    );
-
-    let server = async {
-        let asked = peer.post().await;
-        asked.accept().await;
-        let (cancelled, ()) = tokio::join!(
-            async {
-                let cancelled = peer.post().await;
-                cancelled.accept().await;
-                cancelled
-            },
-            async {
-                beside.send(&cancel).await.unwrap();
-            }
-        );
-        assert_eq!(cancelled.message["params"]["requestId"], asked.message["id"]);
-    };
-    let (outcome, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
-
-    assert_eq!(outcome.err().unwrap().fault, Fault::Cancelled);
-    soon(sse.stop()).await;
-}
-
-#[tokio::test]
-async fn a_question_that_comes_while_a_call_is_cancelled_is_for_the_other_call() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client(SMALL);
-    let (session, mut stream) = session(&sse, &mut peer).await;
-    let link = || open(&sse, Conversation::Session(session.clone()));
-    let (first, second, beside) = tokio::join!(link(), link(), link());
-    let (mut first, mut second, mut beside) = (first.unwrap(), second.unwrap(), beside.unwrap());
-    let (call, other) = (
-        call(),
-        message(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call"}"#),
-    );
-    let cancel =
-        message(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"mine"}}"#);
-
-    let server = async {
-        peer.post().await.accept().await;
-        let cancelling = async {
-            let cancelled = peer.post().await;
-            assert_eq!(cancelled.message["method"], "notifications/cancelled");
-            // It is known to the server, which takes its time to say so.
-            let asked = async {
-                let post = peer.post().await;
-                post.accept().await;
-                stream
-                    .say("data: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"roots/list\"}\n\n")
-                    .await;
-            };
-            let (reply, ()) = tokio::join!(second.send(&other), asked);
-            cancelled.accept().await;
-            reply
-        };
-        tokio::join!(cancelling, beside.send(&cancel)).0
-    };
-    let (cancelled, reply) = soon(async { tokio::join!(first.send(&call), server) }).await;
-
-    assert_eq!(cancelled.err().unwrap().fault, Fault::Cancelled);
-    let Messages::Stream(mut heard) = reply.unwrap().messages else {
-        panic!("the question comes first");
-    };
-    assert_eq!(heard.next().await.unwrap().method(), Some(&Method::RootsList));
-    drop(heard);
     soon(sse.stop()).await;
 }
 
@@ -445,112 +267,6 @@ async fn answers_to_nothing_and_garbage_are_counted_and_left_out() {
 }
 
 #[tokio::test]
-async fn a_refused_post_fails_its_call_and_no_other() {
-    for (status, body, expected, session_lives) in [
-        (401, "", Fault::Unauthorized(401), true),
-        (
-            429,
-            "",
-            Fault::Status {
-                status: 429,
-                retry_after: None,
-            },
-            true,
-        ),
-        (
-            500,
-            "",
-            Fault::Status {
-                status: 500,
-                retry_after: None,
-            },
-            true,
-        ),
-        (404, "", Fault::SessionGone, false),
-        (410, "", Fault::SessionGone, false),
-        (400, "Invalid session ID", Fault::SessionGone, false),
-        (
-            400,
-            "bad",
-            Fault::Status {
-                status: 400,
-                retry_after: None,
-            },
-            true,
-        ),
-    ] {
-        let mut peer = Peer::start().await;
-        let sse = peer.client(SMALL);
-        let (session, _stream) = session(&sse, &mut peer).await;
-        let mut link = open(&sse, Conversation::Session(session.clone())).await.unwrap();
-        let call = call();
-
-        let server = async { peer.post().await.respond(status, "text/plain", body).await };
-        let (outcome, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
-
-        assert_eq!(outcome.err().unwrap().fault, expected, "{status} {body}");
-        assert_eq!(sse.keeps(&session), session_lives, "{status} {body}");
-        soon(sse.stop()).await;
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_that_answers_the_call_is_its_answer_whatever_words_are_in_it() {
-    for (code, answered) in [(-32602, true), (-32001, false)] {
-        let mut peer = Peer::start().await;
-        let sse = peer.client(SMALL);
-        let (session, _stream) = session(&sse, &mut peer).await;
-        let mut link = open(&sse, Conversation::Session(session.clone())).await.unwrap();
-        let call = call();
-
-        let server = async {
-            let post = peer.post().await;
-            let id = &post.message["id"];
-            let error = format!(r#"{{"code":{code},"message":"no such session"}}"#);
-            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
-            post.respond(400, "application/json", &body).await;
-        };
-        let (outcome, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
-
-        match outcome {
-            Ok(reply) => assert!(answered && reply.refuses()),
-            Err(error) => assert!(!answered && error.fault == Fault::SessionGone, "{error}"),
-        }
-        assert_eq!(sse.keeps(&session), answered);
-        soon(sse.stop()).await;
-    }
-}
-
-#[tokio::test]
-async fn an_answer_in_the_response_to_the_post_is_taken_too() {
-    for (kind, before, after) in [
-        ("application/json", "", ""),
-        (
-            "text/event-stream; charset=utf-8",
-            "event: message\ndata: ",
-            "\n\n",
-        ),
-    ] {
-        let mut peer = Peer::start().await;
-        let sse = peer.client(SMALL);
-        let (session, _stream) = session(&sse, &mut peer).await;
-        let mut link = open(&sse, Conversation::Session(session)).await.unwrap();
-        let call = call();
-
-        let server = async {
-            let post = peer.post().await;
-            let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, post.message["id"]);
-            post.respond(200, kind, &format!("{before}{answer}{after}")).await;
-        };
-        let (reply, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
-
-        let answer = soon(reply.unwrap().messages.answer()).await.unwrap().unwrap();
-        assert_eq!(answer.id(), call.id());
-        soon(sse.stop()).await;
-    }
-}
-
-#[tokio::test]
 async fn what_is_said_outside_of_calls_waits_for_a_listener() {
     let mut peer = Peer::start().await;
     let sse = peer.client(SMALL);
@@ -571,49 +287,5 @@ async fn what_is_said_outside_of_calls_waits_for_a_listener() {
     stream.say(&format!("data: {question}\n\n")).await;
     assert_eq!(text(&soon(listening.next()).await.unwrap()), question);
     assert!(peer.is_quiet());
-    soon(sse.stop()).await;
-}
-
-#[tokio::test]
-async fn a_connection_counts_from_before_its_opening_until_it_has_ended() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client_of(SMALL, 1);
-    let (session, stream) = session(&sse, &mut peer).await;
-
-    let second = fault(open(&sse, Conversation::Greeting)).await;
-    assert!(matches!(second, Fault::Full(_)), "{second:?}");
-
-    soon(sse.end(&session, &Headers::default())).await;
-    soon(stream.closed()).await;
-    soon(async {
-        while sse.connections.seats_taken() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    let server = async {
-        let mut stream = peer.stream().await;
-        stream.begin("event: endpoint\ndata: m\n\n").await;
-        stream
-    };
-    let (third, _stream) = soon(async { tokio::join!(open(&sse, Conversation::Greeting), server) }).await;
-    assert!(third.is_ok());
-    soon(sse.stop()).await;
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_its_handshake_leaves_no_connection() {
-    let mut peer = Peer::start().await;
-    let sse = peer.client(SMALL);
-
-    let server = async {
-        let mut stream = peer.stream().await;
-        stream.begin("event: endpoint\ndata: m\n\n").await;
-        stream
-    };
-    let (link, stream) = soon(async { tokio::join!(open(&sse, Conversation::Greeting), server) }).await;
-    drop(link);
-
-    soon(stream.closed()).await;
     soon(sse.stop()).await;
 }
