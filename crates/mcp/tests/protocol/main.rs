@@ -13,6 +13,7 @@ mod message;
 mod object;
 mod parameters;
 mod properties;
+mod refused;
 mod shape;
 mod small;
 mod speed;
