@@ -59,15 +59,19 @@ fn names_a_crate_of_it(code: &str) -> bool {
 
 /// All Rust files of all crates, by their path below `crates/`.
 fn files() -> BTreeMap<String, String> {
+    files_below(&crates())
+}
+
+fn files_below(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![crates()];
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
-                let name = path.strip_prefix(crates()).unwrap().display().to_string();
+                let name = path.strip_prefix(root).unwrap().display().to_string();
                 found.insert(name, fs::read_to_string(path).unwrap());
             }
         }
@@ -160,6 +164,30 @@ fn a_file_is_called_after_what_is_in_it() {
             text.starts_with("//! "),
             "{file} does not say in its first line what it holds"
         );
+    }
+}
+
+/// What nobody opens is not compiled, and a test there passes whatever it says.
+#[test]
+fn every_room_has_a_door() {
+    let mut files = files();
+    let tests = files_below(Path::new(env!("CARGO_MANIFEST_DIR")));
+    files.extend(
+        tests
+            .into_iter()
+            .map(|(file, text)| (format!("tests/{file}"), text)),
+    );
+    for file in files.keys() {
+        let (folder, name) = file.trim_end_matches(".rs").rsplit_once('/').unwrap();
+        // A file beside the manifest's own folders is a target by itself.
+        let is_a_target = ["main", "lib"].contains(&name) || folder.ends_with("/tests");
+        let before = ["/lib.rs", "/main.rs", ".rs"].map(|end| format!("{folder}{end}"));
+        let mut before = before.iter().filter_map(|file| files.get(file));
+        let opens = |text: &String| {
+            text.lines()
+                .any(|line| line.trim().ends_with(&format!("mod {name};")))
+        };
+        assert!(is_a_target || before.any(opens), "nobody opens {file}");
     }
 }
 

@@ -1,5 +1,8 @@
 //! A client and a server of different revisions: greeted by each other's words, answered in their own, and nothing lost
 //! in between but what the other side has no place for.
+mod in_flight;
+mod parameters;
+
 use harness::{Answer, Gateway, LEGACY, MODERN, Mood, Reply, Request, Running, Server, SseClient, misbehave};
 use serde_json::{Value, json};
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use mcp::translate::{Between, Said};
 use mcp::{ClientCapabilities, Era, Id, Message, Method, Object, Refusal, Revision, code, header};
+use tokio_util::sync::CancellationToken;
 use upstream::{Conversation, Headers, Legacy, Pooled};
 
 use crate::call::Call;
@@ -261,6 +262,14 @@ impl Bridge {
             Self::Relay(relay) => relay.next(incoming).await,
             Self::Rounds(rounds) => rounds.next(incoming).await,
             Self::Parking(parking) => parking.next(incoming).await,
+        }
+    }
+
+    /// Told when its client takes the call back in words that are for the gateway, since the server knows none.
+    pub(crate) fn taken_back(&self) -> Option<CancellationToken> {
+        match self {
+            Self::Rounds(rounds) => Some(rounds.taken_back()),
+            Self::Relay(_) | Self::Parking(_) => None,
         }
     }
 

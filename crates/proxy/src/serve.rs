@@ -84,7 +84,15 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     if crossing == Crossing::Down {
         incoming = incoming.told_if_given_up(current);
     }
-    let sent = incoming.send().await?;
+    let sent = match bridge.taken_back() {
+        None => incoming.send().await?,
+        Some(taken_back) => tokio::select! {
+            biased;
+            // Its server hears of it by the end of the exchange.
+            () = taken_back.cancelled() => return Err(Fault::Cancelled.of(&upstream.name).into()),
+            sent = incoming.send() => sent?,
+        },
+    };
     call.entry.heard();
     if !sent.answers {
         return Ok(Answer::accepted());

@@ -200,4 +200,3 @@ async fn a_2026_07_28_client_that_leaves_cancels_at_an_earlier_server() {
         }
     }
 }
-

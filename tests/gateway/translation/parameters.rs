@@ -62,7 +62,8 @@ async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again()
             let region = json!({ "type": "string", "x-mcp-header": *listed.lock().unwrap() });
             let schema = json!({ "type": "object", "properties": { "region": region } });
             let tools = json!([{ "name": "search", "inputSchema": schema }]);
-            let result = json!({ "tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
+            let result =
+                json!({ "tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
             Reply::result(request, &result)
         })
         .on("tools/call", move |request| {
@@ -71,7 +72,10 @@ async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again()
                 return Reply::result(request, &json!({ "content": [], "resultType": "complete" }));
             }
             let error = json!({ "code": -32020, "message": format!("{header} is missing") });
-            Reply::json(400, &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }))
+            Reply::json(
+                400,
+                &json!({ "jsonrpc": "2.0", "id": request.json()["id"], "error": error }),
+            )
         });
     let server = server.start().await;
     let gateway = gateway(&server).await;
@@ -84,7 +88,12 @@ async fn a_server_that_wants_other_headers_by_now_is_asked_for_its_tools_again()
     let calls = server.asked("tools/call");
     let told: Vec<_> = calls
         .iter()
-        .map(|call| (call.headers.get("Mcp-Param-Region"), call.headers.get("Mcp-Param-Area")))
+        .map(|call| {
+            (
+                call.headers.get("Mcp-Param-Region"),
+                call.headers.get("Mcp-Param-Area"),
+            )
+        })
         .collect();
     assert_eq!(told, [(Some("eu"), None), (Some("eu"), None), (None, Some("eu"))]);
 }
@@ -117,3 +126,39 @@ async fn headers_that_contradict_their_message_stop_at_the_gateway() {
     server.only("tools/call");
 }
 
+/// A client of the server's own revision leaves such a tool out itself; of an earlier one it cannot be asked.
+#[tokio::test]
+async fn a_tool_that_wants_headers_which_do_not_work_is_not_listed_to_earlier_clients() {
+    let tools = json!([
+        { "name": "bad", "inputSchema": { "type": "object", "properties": { "a": { "type": "number", "x-mcp-header": "A" } } } },
+        { "name": "good", "inputSchema": { "type": "object", "properties": { "a": { "type": "string", "x-mcp-header": "A" } } } },
+    ]);
+    let listed = json!({ "tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
+    let server = Server::of(Mood::Modern)
+        .on("tools/list", move |request| Reply::result(request, &listed))
+        .start()
+        .await;
+    let gateway = gateway(&server).await;
+    let earlier = gateway.client("/mcp").legacy("2025-11-25").await;
+
+    let seen = [
+        earlier.ask("tools/list", json!({})).await.result(),
+        earlier.ask("tools/list", json!({})).await.result(),
+    ];
+    let untouched = gateway.client("/mcp").modern().ask("tools/list", json!({})).await;
+
+    for seen in seen {
+        assert_eq!(seen["tools"], json!([tools[1]]));
+    }
+    assert_eq!(untouched.result()["tools"], tools);
+    let warnings = gateway.program().stderr();
+    let warnings = warnings
+        .lines()
+        .filter(|line| line.contains("a tool is not listed"));
+    let warnings: Vec<&str> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("\"bad\"") && warnings[0].contains("docs"),
+        "{warnings:?}"
+    );
+}

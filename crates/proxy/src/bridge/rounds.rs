@@ -118,6 +118,11 @@ impl Rounds {
         }
     }
 
+    /// Told when its client takes the call back.
+    pub(super) fn taken_back(&self) -> CancellationToken {
+        self.taken_back.clone()
+    }
+
     /// The next message.
     pub(super) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
         let taken_back = self.taken_back.clone();
