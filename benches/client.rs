@@ -9,7 +9,10 @@ use tokio::net::TcpStream;
 use crate::Outcome;
 use crate::wire::{Letter, Wire, read_head};
 
-const GREETING: &[u8] = br#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"causeway-bench","version":"0"}}}"#;
+/// What a client with a session speaks.
+const REVISION: &str = "2025-11-25";
+
+const GREETING: &[u8] = br#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"causeway-bench","version":"0"}}}"#;
 
 const READY: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
@@ -37,7 +40,7 @@ pub async fn greet(wire: &mut Wire, address: SocketAddr, path: &str) -> Outcome<
 /// # Errors
 /// When it is refused.
 pub async fn listen(address: SocketAddr, path: &str, session: &str) -> Outcome<TcpStream> {
-    let lines = format!("MCP-Protocol-Version: 2025-06-18\r\nMcp-Session-Id: {session}\r\n");
+    let lines = of_session(session);
     let (stream, _) = get(address, path, &lines).await?;
     Ok(stream)
 }
@@ -127,12 +130,23 @@ pub fn unlike(body: &[u8], why: &str) -> Box<dyn std::error::Error + Send + Sync
 
 /// The head of a POST with a body of this length.
 pub fn head(address: SocketAddr, path: &str, session: Option<&str>, length: usize) -> Vec<u8> {
-    let session = session
-        .map(|id| format!("MCP-Protocol-Version: 2025-06-18\r\nMcp-Session-Id: {id}\r\n"))
-        .unwrap_or_default();
+    head_with(
+        address,
+        path,
+        &session.map(of_session).unwrap_or_default(),
+        length,
+    )
+}
+
+/// The same with these lines, each with its end.
+pub fn head_with(address: SocketAddr, path: &str, lines: &str, length: usize) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\n{session}Content-Length: {length}\r\n\r\n"
+         Accept: application/json, text/event-stream\r\n{lines}Content-Length: {length}\r\n\r\n"
     )
     .into_bytes()
+}
+
+fn of_session(id: &str) -> String {
+    format!("MCP-Protocol-Version: {REVISION}\r\nMcp-Session-Id: {id}\r\n")
 }

@@ -5,7 +5,7 @@ mod program;
 mod room;
 mod wire;
 
-pub use client::{answer, connect, greet, head, listen, unlike};
+pub use client::{answer, connect, greet, head, head_with, listen, unlike};
 pub use program::{Cpu, Program};
 pub use room::make_room;
 pub use wire::{Letter, Wire};

@@ -123,6 +123,25 @@ impl Program {
         Ok(total)
     }
 
+    /// The most resident memory that it had, its children left out, since [`Program::forget_peak`], in KiB.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn peak(&self) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = line.ok_or("this kernel tells no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// From here on the peak is that of what comes.
+    ///
+    /// # Errors
+    /// When the kernel does not forget it.
+    pub fn forget_peak(&self) -> Outcome<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
     /// The process and all that descend from it.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use causeway_bench::{Outcome, Program};
 
+use crate::session::Era;
 use crate::upstream::PATH;
 use crate::{nginx, startup};
 
@@ -12,8 +14,10 @@ pub(crate) struct Door {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
+    /// What is spoken there.
+    pub(crate) era: Era,
     /// Whose CPU and memory count; nobody's on the straight way.
-    pub(crate) program: Option<Program>,
+    pub(crate) program: Option<Arc<Program>>,
 }
 
 impl Door {
@@ -22,6 +26,7 @@ impl Door {
             name: "direct",
             address: upstream,
             path: PATH,
+            era: Era::Legacy,
             program: None,
         }
     }
@@ -38,7 +43,8 @@ impl Door {
             name,
             address,
             path: PATH,
-            program: Some(program),
+            era: Era::Legacy,
+            program: Some(Arc::new(program)),
         })
     }
 
@@ -48,12 +54,14 @@ impl Door {
         upstream: SocketAddr,
         path: &str,
     ) -> Outcome<Self> {
-        let (address, program) = startup::start(executable, &scratch.join("causeway"), upstream, path)?;
+        let servers = [(startup::UPSTREAM, format!("http://{upstream}{path}"))];
+        let (address, program) = startup::start(executable, &scratch.join("causeway"), &servers)?;
         Ok(Self {
             name: startup::NAME,
             address,
             path: startup::PATH,
-            program: Some(program),
+            era: Era::Legacy,
+            program: Some(Arc::new(program)),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Closed-loop load: each session sends its next call when the last one has been answered and checked.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::door::Door;
-use crate::session::Session;
+use crate::session::{Era, Session};
 
 /// Calls of each session before the clock starts: connections are pooled and caches are warm by then.
 const WARMING: usize = 20;
@@ -34,6 +35,12 @@ impl Tally {
         self.cpu.as_secs_f64() * 1e6 / self.calls as f64
     }
 
+    /// The latency that this part of the calls does not exceed, in microseconds.
+    pub(crate) fn into_quantile(mut self, part: f64) -> f64 {
+        self.latencies.sort_unstable();
+        quantile(&self, part)
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.calls as f64 / self.elapsed.as_secs_f64()
     }
@@ -47,9 +54,9 @@ pub(crate) async fn drive(door: &Door, sessions: usize, calls: usize) -> Outcome
     let mut tasks = JoinSet::new();
     for number in 0..sessions {
         let barrier = Arc::clone(&barrier);
-        let (address, path, name) = (door.address, door.path, door.name);
+        let (era, address, path, name) = (door.era, door.address, door.path, door.name);
         tasks.spawn(async move {
-            let opened = warm(number, address, path).await;
+            let opened = warm(era, number, address, path).await;
             barrier.wait().await;
             barrier.wait().await;
             // A session that failed still came to both meetings: the others would wait for it for ever.
@@ -88,10 +95,20 @@ pub(crate) async fn drive(door: &Door, sessions: usize, calls: usize) -> Outcome
     })
 }
 
-async fn warm(number: usize, address: std::net::SocketAddr, path: &str) -> Outcome<Session> {
-    let mut session = Session::open(number, address, path).await?;
+async fn warm(era: Era, number: usize, address: SocketAddr, path: &str) -> Outcome<Session> {
+    let mut session = Session::open(era, number, address, path).await?;
     for call in 0..WARMING {
         session.call(call).await?;
     }
     Ok(session)
+}
+
+/// In microseconds, of latencies that stand in order.
+pub(crate) fn quantile(tally: &Tally, part: f64) -> f64 {
+    let last = tally.latencies.len().saturating_sub(1);
+    let place = (last as f64 * part).round() as usize;
+    tally
+        .latencies
+        .get(place)
+        .map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
 }

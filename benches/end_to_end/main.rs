@@ -13,6 +13,9 @@ mod upstream;
 
 mod session;
 
+mod eras;
+mod heavy;
+
 mod held;
 mod streams;
 
@@ -66,6 +69,8 @@ enum Part {
     Upstream,
     /// Measure held streams alone.
     Held,
+    /// Measure calls between eras alone.
+    Eras,
 }
 
 fn main() -> Outcome<()> {
@@ -79,8 +84,12 @@ fn main() -> Outcome<()> {
     match arguments.part {
         Some(Part::Upstream) => runtime.block_on(upstream::serve()),
         Some(Part::Held) => runtime.block_on(held::measure(&arguments, room)),
+        Some(Part::Eras) => runtime.block_on(eras::measure(&arguments)),
         None => runtime.block_on(async {
             measure(&arguments).await?;
+            if !arguments.without_gateway {
+                eras::measure(&arguments).await?;
+            }
             held::measure(&arguments, room).await
         }),
     }

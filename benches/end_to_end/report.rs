@@ -6,7 +6,7 @@ use causeway_bench::Outcome;
 use serde::Serialize;
 
 use crate::door::Door;
-use crate::load::Tally;
+use crate::load::{Tally, quantile};
 use crate::startup;
 
 #[derive(Serialize)]
@@ -144,14 +144,4 @@ impl Report {
         }
         Ok(())
     }
-}
-
-/// In microseconds, of latencies that stand in order.
-fn quantile(tally: &Tally, part: f64) -> f64 {
-    let last = tally.latencies.len().saturating_sub(1);
-    let place = (last as f64 * part).round() as usize;
-    tally
-        .latencies
-        .get(place)
-        .map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
 }

@@ -1,15 +1,45 @@
-//! One client of revision 2025-06-18: greets, calls a tool with 1 KiB, and believes no answer unchecked.
+//! One client, with a session or of 2026-07-28: calls a tool with 1 KiB, and believes no answer unchecked.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use causeway_bench::{Outcome, Wire, answer, greet, head, unlike};
+use causeway_bench::{Outcome, Wire, answer, greet, head, head_with, unlike};
 use serde::Deserialize;
 
 /// The length of a call's body, exactly.
 const BODY: usize = 1024;
 
+/// What a client, or a server, speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// 2025-11-25, in a session.
+    Legacy,
+    /// 2026-07-28, without.
+    Modern,
+}
+
+impl Era {
+    /// Its revision.
+    pub(crate) fn revision(self) -> &'static str {
+        match self {
+            Self::Legacy => "2025-11-25",
+            Self::Modern => "2026-07-28",
+        }
+    }
+
+    /// How the parameters of a call end.
+    fn end_of_call(self) -> &'static str {
+        match self {
+            Self::Legacy => "}}",
+            Self::Modern => {
+                r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"causeway-bench","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#
+            }
+        }
+    }
+}
+
 pub(crate) struct Session {
+    era: Era,
     number: usize,
     wire: Wire,
     /// The head of every call: all bodies have one length.
@@ -37,13 +67,14 @@ struct Text<'a> {
 }
 
 impl Session {
-    pub(crate) async fn open(number: usize, address: SocketAddr, path: &str) -> Outcome<Self> {
+    pub(crate) async fn open(era: Era, number: usize, address: SocketAddr, path: &str) -> Outcome<Self> {
         let mut wire = Wire::connect(address).await?;
-        let id = greet(&mut wire, address, path).await?;
+        let head = head_of_call(&mut wire, era, address, path, "echo", BODY).await?;
         Ok(Self {
+            era,
             number,
             wire,
-            head: head(address, path, Some(&id), BODY),
+            head,
             out: Vec::new(),
         })
     }
@@ -52,7 +83,7 @@ impl Session {
     pub(crate) async fn call(&mut self, call: usize) -> Outcome<()> {
         self.out.clear();
         self.out.extend_from_slice(&self.head);
-        let text = write_call(&mut self.out, self.number, call);
+        let text = write_call(&mut self.out, self.era, self.number, call);
         self.wire.send(&self.out).await?;
         let letter = answer(&mut self.wire, "tools/call", "200").await?;
         let json = letter.json();
@@ -73,8 +104,39 @@ impl Session {
     }
 }
 
+/// The head of a client's calls of a tool, after what its era wants to come first.
+pub(crate) async fn head_of_call(
+    wire: &mut Wire,
+    era: Era,
+    address: SocketAddr,
+    path: &str,
+    tool: &str,
+    length: usize,
+) -> Outcome<Vec<u8>> {
+    Ok(match era {
+        Era::Legacy => {
+            let id = greet(wire, address, path).await?;
+            head(address, path, Some(&id), length)
+        }
+        Era::Modern => {
+            let revision = era.revision();
+            let lines =
+                format!("MCP-Protocol-Version: {revision}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n");
+            head_with(address, path, &lines, length)
+        }
+    })
+}
+
+/// The body of a call of the tool that gives much.
+pub(crate) fn call_for_much(era: Era, call: usize) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{call},"method":"tools/call","params":{{"name":"fill","arguments":{{}}{}"#,
+        era.end_of_call()
+    )
+}
+
 /// Appends a call's body of [`BODY`] bytes and says where in `out` its text lies.
-fn write_call(out: &mut Vec<u8>, session: usize, call: usize) -> std::ops::Range<usize> {
+fn write_call(out: &mut Vec<u8>, era: Era, session: usize, call: usize) -> std::ops::Range<usize> {
     let begin = out.len();
     out.extend_from_slice(
         format!(
@@ -85,10 +147,10 @@ fn write_call(out: &mut Vec<u8>, session: usize, call: usize) -> std::ops::Range
     let text = out.len();
     // The text names its call, so that a crossed answer cannot pass for the right one.
     out.extend_from_slice(format!("session {session} call {call} ").as_bytes());
-    let end = r#""}}}"#;
-    out.resize(begin + BODY - end.len(), b'.');
+    let end = [r#""}"#, era.end_of_call()];
+    out.resize(begin + BODY - end[0].len() - end[1].len(), b'.');
     let text = text..out.len();
-    out.extend_from_slice(end.as_bytes());
+    end.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     text
 }
 
@@ -98,17 +160,19 @@ mod tests {
 
     #[test]
     fn a_call_is_one_kibibyte_of_json_that_names_itself() {
-        let mut out = b"head".to_vec();
+        for era in [Era::Legacy, Era::Modern] {
+            let mut out = b"head".to_vec();
 
-        let text = write_call(&mut out, 3, 27);
+            let text = write_call(&mut out, era, 3, 27);
 
-        assert_eq!(out.len(), 4 + BODY);
-        let call: serde_json::Value = serde_json::from_slice(&out[4..]).expect("a call is JSON");
-        assert_eq!(call["id"], 27);
-        assert_eq!(
-            call["params"]["arguments"]["text"].as_str().map(str::as_bytes),
-            Some(&out[text.clone()])
-        );
-        assert!(out[text].starts_with(b"session 3 call 27 "));
+            assert_eq!(out.len(), 4 + BODY);
+            let call: serde_json::Value = serde_json::from_slice(&out[4..]).expect("a call is JSON");
+            assert_eq!(call["id"], 27);
+            assert_eq!(
+                call["params"]["arguments"]["text"].as_str().map(str::as_bytes),
+                Some(&out[text.clone()])
+            );
+            assert!(out[text].starts_with(b"session 3 call 27 "));
+        }
     }
 }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use causeway_bench::{Outcome, Program};
 
-use crate::session::Session;
+use crate::session::{Era, Session};
 use crate::upstream;
 
 pub(crate) const NAME: &str = "causeway";
+pub(crate) const UPSTREAM: &str = "bench";
 pub(crate) const PATH: &str = "/mcp/bench";
 
 /// How often the start is measured.
@@ -47,42 +48,40 @@ pub(crate) async fn first_answers(
         let (address, _program) = start(
             executable,
             &scratch.join(format!("start-{start_number}")),
-            upstream,
-            upstream::PATH,
+            &[(UPSTREAM, format!("http://{upstream}{}", upstream::PATH))],
         )?;
-        Session::open(0, address, PATH).await?;
+        Session::open(Era::Legacy, 0, address, PATH).await?;
         answers.push(begun.elapsed());
     }
     answers.sort();
     Ok(answers)
 }
 
-/// Starts the gateway in front of a path of `upstream`, with two injected headers, and returns as soon as it listens.
+/// Starts the gateway in front of servers, each with its name and URL, with two injected headers for each, and returns as
+/// soon as it listens.
 pub(crate) fn start(
     executable: &Path,
     directory: &Path,
-    upstream: SocketAddr,
-    path: &str,
+    upstreams: &[(&str, String)],
 ) -> Outcome<(SocketAddr, Program)> {
     fs::create_dir_all(directory)?;
     let file = directory.join("gateway.yaml");
     let state = directory.join("state");
-    fs::write(
-        &file,
-        format!(
-            "listen: 127.0.0.1:0
-admin: 127.0.0.1:0
-state: {}
-upstreams:
-  bench:
-    url: http://{upstream}{path}
+    let mut settings = format!(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nstate: {}\nupstreams:\n",
+        state.display()
+    );
+    for (name, url) in upstreams {
+        settings.push_str(&format!(
+            "  {name}:
+    url: {url}
     headers:
       Authorization: Bearer injected
       X-Agent: ${{header:user-agent:-unnamed}}
-",
-            state.display()
-        ),
-    )?;
+"
+        ));
+    }
+    fs::write(&file, settings)?;
     let log = directory.join("stderr.log");
     let mut command = Command::new(executable);
     command.arg("run").arg(&file);

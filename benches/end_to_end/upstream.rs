@@ -1,8 +1,10 @@
-//! The cheapest server that still answers truly: one thread, bytes found rather than parsed, calls echoed.
+//! The cheapest server that still answers truly: one thread, bytes found rather than parsed, calls echoed. The path says
+//! which era it is of.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use causeway_bench::{Letter, Outcome, Program, Wire};
 use memchr::memmem;
@@ -11,8 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 /// What every session of ours begins with: a call under another name did not keep its session.
 const SESSION: &str = "bench-";
 
-/// Where it is a server that says nothing outside of calls.
+/// Where it is a server with sessions that says nothing outside of calls.
 pub(crate) const PATH: &str = "/mcp";
+
+/// Where it speaks 2026-07-28 and nothing else.
+pub(crate) const MODERN: &str = "/modern";
 
 /// Where GET is answered by a stream on which nothing is ever said.
 pub(crate) const HELD: &str = "/held";
@@ -93,11 +98,18 @@ fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
         return write(out, "202 Accepted", "", &[]);
     };
     let method = after(body, br#""method":""#, b"\"").unwrap_or_default();
+    if letter.path == MODERN {
+        return answer_modern(method, body, id, out);
+    }
     match method {
         b"initialize" => {
             let session = format!("Mcp-Session-Id: {SESSION}{number}\r\n");
-            let result = br#","result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"bench","version":"0"}}}"#;
-            write(out, "200 OK", &session, &[ANSWER, id, result]);
+            let revision = after(body, br#""protocolVersion":""#, b"\"").unwrap_or_default();
+            let (before, behind) = (
+                br#","result":{"protocolVersion":""#,
+                br#"","capabilities":{"tools":{}},"serverInfo":{"name":"bench","version":"0"}}}"#,
+            );
+            write(out, "200 OK", &session, &[ANSWER, id, before, revision, behind]);
         }
         b"ping" => write(out, "200 OK", "", &[ANSWER, id, br#","result":{}}"#]),
         b"tools/list" => {
@@ -110,12 +122,7 @@ fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
                 .as_ref()
                 .is_some_and(|session| session.starts_with(SESSION)) =>
         {
-            let text = after(body, br#""text":""#, b"\"").unwrap_or_default();
-            let (before, behind) = (
-                br#","result":{"content":[{"type":"text","text":""#,
-                br#""}],"isError":false}}"#,
-            );
-            write(out, "200 OK", "", &[ANSWER, id, before, text, behind]);
+            write_result(out, id, body, br#"],"isError":false}}"#);
         }
         b"tools/call" => {
             let error = br#","error":{"code":-32001,"message":"Session not found"}}"#;
@@ -127,6 +134,57 @@ fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
         }
     }
 }
+
+/// What has no sessions asks each request which revision it is of.
+fn answer_modern(method: &[u8], body: &[u8], id: &[u8], out: &mut Vec<u8>) {
+    if memmem::find(body, br#"protocolVersion":"2026-07-28""#).is_none() || method == b"initialize" {
+        let error = br#","error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"]}}}"#;
+        return write(out, "400 Bad Request", "", &[ANSWER, id, error]);
+    }
+    match method {
+        b"server/discover" => {
+            let result = br#","result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":60000,"cacheScope":"public","resultType":"complete"}}"#;
+            write(out, "200 OK", "", &[ANSWER, id, result]);
+        }
+        b"tools/list" => {
+            let result = br#","result":{"tools":[{"name":"echo","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}},{"name":"fill","inputSchema":{"type":"object"}}],"ttlMs":60000,"cacheScope":"public","resultType":"complete"}}"#;
+            write(out, "200 OK", "", &[ANSWER, id, result]);
+        }
+        b"tools/call" => write_result(out, id, body, br#"],"isError":false,"resultType":"complete"}}"#),
+        _ => {
+            let error = br#","error":{"code":-32601,"message":"Method not found"}}"#;
+            write(out, "404 Not Found", "", &[ANSWER, id, error]);
+        }
+    }
+}
+
+/// The text of the call, or what the tool `fill` is full of.
+fn write_result(out: &mut Vec<u8>, id: &[u8], call: &[u8], behind: &[u8]) {
+    let before = br#","result":{"content":["#;
+    if memmem::find(call, br#""name":"fill""#).is_some() {
+        return write(out, "200 OK", "", &[ANSWER, id, before, filling(), behind]);
+    }
+    let text = after(call, br#""text":""#, b"\"").unwrap_or_default();
+    let (opening, closing) = (br#"{"type":"text","text":""#, br#""}"#);
+    write(
+        out,
+        "200 OK",
+        "",
+        &[ANSWER, id, before, opening, text, closing, behind],
+    );
+}
+
+/// Many blocks of content rather than a long one: a tree of them would be many times as large as the text.
+fn filling() -> &'static [u8] {
+    static FILLING: OnceLock<Vec<u8>> = OnceLock::new();
+    FILLING.get_or_init(|| vec![BLOCK; BLOCKS].join(&b','))
+}
+
+/// How many blocks of content the tool `fill` gives.
+pub(crate) const BLOCKS: usize = 50_000;
+
+/// One of them, with the comma before it a hundred bytes: five megabytes in all.
+pub(crate) const BLOCK: &[u8] = br#"{"type":"text","text":"a block of content like those that lists of found documents are made of....."}"#;
 
 const ANSWER: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
