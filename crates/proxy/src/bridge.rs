@@ -175,7 +175,7 @@ impl Hop {
         &self,
         current: &Arc<Generation>,
         call: &Call,
-        headers: &Headers,
+        headers: &Arc<Headers>,
     ) -> Result<(Message, Bridge), Failure> {
         let message = &call.message;
         let asked = message.method().cloned().unwrap_or(Method::Other("".into()));
@@ -227,7 +227,7 @@ impl Hop {
                 let id = message.id().cloned().unwrap_or_else(|| Id::number(0));
                 let rounds = Rounds::new(Made {
                     upstream: Arc::clone(&call.visit.upstream),
-                    headers: headers.clone(),
+                    headers: Arc::clone(headers),
                     between: self.between,
                     request: request.clone(),
                     id,

@@ -61,6 +61,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     // What lies beyond an era is rare and large.
     let here = match hop.crossing {
         Crossing::None => None,
+        Crossing::Up if bridge::here::goes_up(call) => None,
         Crossing::Up | Crossing::Down => {
             Box::pin(bridge::here::answer(current, call, &hop, &headers, &mut deadline)).await?
         }
@@ -71,7 +72,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
         }
         return Ok(answer);
     }
-    let headers = hop.passing(headers);
+    let headers = Arc::new(hop.passing(headers));
     let (request, bridge) = hop.cross(current, call, &headers)?;
     let Hop {
         conversation,

@@ -23,7 +23,8 @@ pub struct Exchange {
     upstream: Arc<Upstream>,
     conversation: Conversation,
     headers: Arc<Headers>,
-    /// Absent when the session was found lost before anything was sent.
+    /// Absent when the session was found lost before anything was sent, and while nobody knows which headers a
+    /// message of ours is to have.
     link: Option<Box<dyn Link>>,
     /// The session that the link speaks in, which another call may have found lost since.
     using: Option<Session>,
@@ -36,10 +37,9 @@ impl Exchange {
     pub(crate) async fn open(
         upstream: Arc<Upstream>,
         conversation: Conversation,
-        headers: Headers,
+        headers: Arc<Headers>,
     ) -> Result<Self, Error> {
         let mut pass = upstream.breaker.admit()?;
-        let headers = Arc::new(headers);
         let using = match &conversation {
             Conversation::Session(session) => Some(upstream.renewals.current(session, &headers)),
             Conversation::Modern
@@ -47,12 +47,16 @@ impl Exchange {
             | Conversation::Greeting
             | Conversation::Pooled(_) => None,
         };
-        let opened = match using.clone() {
-            Some(current) => upstream.link(&Conversation::Session(current), &headers).await,
-            None => upstream.link(&conversation, &headers).await,
+        let opened = match (using.clone(), &conversation) {
+            (Some(current), _) => {
+                let current = Conversation::Session(current);
+                upstream.link(&current, &headers).await.map(Some)
+            }
+            (None, Conversation::Bridged) => Ok(None),
+            (None, _) => upstream.link(&conversation, &headers).await.map(Some),
         };
         let link = match opened {
-            Ok(link) => Some(link),
+            Ok(link) => link,
             Err(Error {
                 fault: Fault::SessionGone,
                 ..
@@ -105,8 +109,7 @@ impl Exchange {
                 return self.upstream.judge_greeting(outcome, &self.headers).await;
             }
             Conversation::Bridged => {
-                // On the heap: what it may have to ask first is no part of every other exchange.
-                let outcome = Box::pin(self.send_bridged(message)).await;
+                let outcome = self.send_bridged(message).await;
                 self.judged(message, outcome, Era::Modern).await
             }
             Conversation::Modern => {

@@ -36,6 +36,11 @@ impl Upstream {
         Ok(self.read_tools(&entry).await?.parameters(tool))
     }
 
+    /// The same from the list that was read last, if it holds the tool.
+    pub(crate) fn known_parameters(&self, tool: &str, headers: &Headers) -> Option<Arc<Parameters>> {
+        self.catalog_entry(headers).tools()?.parameters(tool)
+    }
+
     /// The same from a list that is read now: the upstream refused what the one before said.
     ///
     /// # Errors

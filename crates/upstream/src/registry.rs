@@ -139,9 +139,9 @@ impl Upstream {
     pub async fn open(
         self: &Arc<Self>,
         conversation: Conversation,
-        headers: Headers,
+        headers: impl Into<Arc<Headers>>,
     ) -> Result<Exchange, Error> {
-        Exchange::open(Arc::clone(self), conversation, headers).await
+        Exchange::open(Arc::clone(self), conversation, headers.into()).await
     }
 
     /// Opens what it says in a session outside of any call.

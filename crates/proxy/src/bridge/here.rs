@@ -36,6 +36,25 @@ pub(crate) async fn answer(
     }
 }
 
+/// Whether this is a request that a client before 2026-07-28 makes of a server of it as they are: most are, and are not
+/// looked at twice.
+pub(crate) fn goes_up(call: &Call) -> bool {
+    call.message.kind() == Kind::Request
+        && matches!(
+            call.message.method(),
+            Some(
+                Method::ToolsCall
+                    | Method::ToolsList
+                    | Method::ResourcesRead
+                    | Method::ResourcesList
+                    | Method::ResourcesTemplatesList
+                    | Method::PromptsGet
+                    | Method::PromptsList
+                    | Method::CompletionComplete
+            )
+        )
+}
+
 /// For a client before 2026-07-28.
 async fn up(
     current: &Arc<Generation>,

@@ -43,7 +43,7 @@ const LONGEST_VISITING: Duration = Duration::from_secs(30);
 /// The way back of such a call.
 pub(crate) struct Rounds {
     upstream: Arc<Upstream>,
-    headers: Headers,
+    headers: Arc<Headers>,
     between: Between,
     /// The request as the server was sent it first, and as its client calls it.
     request: Message,
@@ -66,7 +66,8 @@ pub(crate) struct Rounds {
     /// Addresses that its user has agreed to visit, with the name that the client knows each visit by.
     visited: HashMap<String, String>,
     visits_until: Option<Instant>,
-    answers: (mpsc::Sender<Answered>, mpsc::Receiver<Answered>),
+    /// Where its client's answers come in. Most calls ask nothing, and have no place for any.
+    answers: Option<(mpsc::Sender<Answered>, mpsc::Receiver<Answered>)>,
 }
 
 /// Questions that wait for their answers.
@@ -84,7 +85,7 @@ struct Waiting {
 /// What a call of this kind is made of.
 pub(crate) struct Made {
     pub(crate) upstream: Arc<Upstream>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: Arc<Headers>,
     pub(crate) between: Between,
     pub(crate) request: Message,
     pub(crate) id: Id,
@@ -114,7 +115,7 @@ impl Rounds {
             waiting: None,
             visited: HashMap::new(),
             visits_until: None,
-            answers: mpsc::channel(input::MOST),
+            answers: None,
         }
     }
 
@@ -253,7 +254,7 @@ impl Rounds {
             },
         };
         let params = params.map(|params| String::from_utf8_lossy(&params).into_owned());
-        let sender = &self.answers.0;
+        let (sender, _) = self.answers.get_or_insert_with(|| mpsc::channel(input::MOST));
         let Some(asking) = self.asking.as_mut() else {
             return Err(Fault::Cancelled.of(&self.upstream.name).into());
         };
@@ -285,7 +286,10 @@ impl Rounds {
             return Err(Fault::Cancelled.of(&self.upstream.name).into());
         }
         let until = waiting.since + self.patience;
-        let answer = match tokio::time::timeout_at(until, self.answers.1.recv()).await {
+        let Some((_, answers)) = self.answers.as_mut() else {
+            return Err(Failure::Ended);
+        };
+        let answer = match tokio::time::timeout_at(until, answers.recv()).await {
             Ok(Some((number, answer))) => waiting.open.remove(&number).map(|asked| (asked, answer)),
             // Nobody answers: what is open counts as declined.
             Ok(None) | Err(_) => return Ok(Some(self.unanswered())),
@@ -338,7 +342,9 @@ impl Rounds {
             .iter()
             .map(|(key, response)| (key.as_str(), response.as_slice()));
         let request = Retry::compose(&self.request, &id, given, waiting.state.as_deref());
-        let opened = self.upstream.open(Conversation::Bridged, self.headers.clone());
+        let opened = self
+            .upstream
+            .open(Conversation::Bridged, Arc::clone(&self.headers));
         let exchange = deadline.keep(opened).await?;
         let mut next = Incoming::new(exchange, request, deadline);
         next.send().await?;

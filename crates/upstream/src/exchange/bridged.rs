@@ -16,19 +16,38 @@ impl Exchange {
     /// Sends a message with headers of our own. One that is refused for those that repeat arguments goes
     /// once more if the tool's schema, looked up anew, asks for others: it was not carried out.
     pub(super) async fn send_bridged(&mut self, message: &Message) -> Result<Reply, Error> {
-        let upstream = Arc::clone(&self.upstream);
-        let Some(tool) = upstream.tool_with_headers(message) else {
-            self.repeat(message, None).await?;
-            return self.send_as_assumed(message).await;
+        let tool = self.upstream.tool_with_headers(message);
+        let known = match &tool {
+            Some(tool) => match self.upstream.known_parameters(tool, &self.headers) {
+                Some(known) => Some(known),
+                // One whose list cannot be read may still be called: it refuses what lacks a header.
+                // On the heap: what has to be asked first is no part of every other exchange.
+                None => {
+                    let listed = Box::pin(self.upstream.parameters(tool, &self.headers));
+                    listed.await.ok().flatten()
+                }
+            },
+            None => None,
         };
-        // One whose list cannot be read may still be called: it refuses what lacks a header.
-        let known = upstream.parameters(&tool, &self.headers).await.ok().flatten();
         self.repeat(message, known.as_deref()).await?;
-        let refused = match self.send_as_assumed(message).await {
-            Ok(reply) if is_mismatch(&reply) => reply,
-            outcome => return outcome,
-        };
-        let Ok(Some(anew)) = upstream.parameters_anew(&tool, &self.headers).await else {
+        match (self.send_as_assumed(message).await, tool) {
+            (Ok(refused), Some(tool)) if is_mismatch(&refused) => {
+                Box::pin(self.send_with_others(message, &tool, known, refused)).await
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Sends once more what was refused for its headers, if the tool's schema asks for others by now.
+    async fn send_with_others(
+        &mut self,
+        message: &Message,
+        tool: &str,
+        known: Option<Arc<Parameters>>,
+        refused: Reply,
+    ) -> Result<Reply, Error> {
+        let upstream = Arc::clone(&self.upstream);
+        let Ok(Some(anew)) = upstream.parameters_anew(tool, &self.headers).await else {
             return Ok(refused);
         };
         let unchanged = known.map_or(anew.is_empty(), |known| *known == *anew);
@@ -56,17 +75,12 @@ fn is_mismatch(reply: &Reply) -> bool {
 fn mirrored(headers: &Headers, message: &Message, parameters: Option<&Parameters>) -> Headers {
     let mut passed = headers.passed.clone();
     passed.retain(|(name, _)| !name.as_str().starts_with("mcp-"));
-    let standard = header::mirror(message);
-    let standard = standard.iter().map(|(name, value)| (*name, value));
+    let standard = header::mirror(message).into_iter();
+    passed.extend(standard.filter_map(|(name, value)| Some((standard_name(name)?, value.try_into().ok()?))));
     let arguments = parameters
         .map(|parameters| parameters.mirror(message))
         .unwrap_or_default();
-    let arguments = arguments.iter().map(|(name, value)| (*name, value));
-    passed.extend(
-        standard
-            .chain(arguments)
-            .filter_map(|(name, value)| line(name, value)),
-    );
+    passed.extend(arguments.iter().filter_map(|(name, value)| line(name, value)));
     Headers {
         injected: headers.injected.clone(),
         passed,
@@ -77,6 +91,16 @@ fn mirrored(headers: &Headers, message: &Message, parameters: Option<&Parameters
 fn line(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::try_from(name).ok()?;
     Some((name, HeaderValue::try_from(value).ok()?))
+}
+
+/// Those that every request has are not read anew for each.
+fn standard_name(name: &'static str) -> Option<HeaderName> {
+    const VERSION: HeaderName = HeaderName::from_static(header::MCP_PROTOCOL_VERSION);
+    const METHOD: HeaderName = HeaderName::from_static(header::MCP_METHOD);
+    const NAME: HeaderName = HeaderName::from_static(header::MCP_NAME);
+    [VERSION, METHOD, NAME]
+        .into_iter()
+        .find(|standard| standard.as_str() == name)
 }
 
 impl Upstream {
