@@ -2,7 +2,10 @@
 //! sends upstream passes as a client's.
 mod across;
 
-use harness::{Check, Gateway, MODERN, Peer, Verdict, Verdicts};
+use harness::{
+    Check, Gateway, MODERN, Peer, Running, Switchboard, Tap, Verdict, Verdicts, Wrong, address_of,
+    wrong_between,
+};
 
 /// Checks that are asked of the server directly and not through the gateway, with the reason. Any other is a failure.
 const NOT_ASKED: [(&str, &str, &str); 4] = [
@@ -74,17 +77,53 @@ fn judge<'a>(missed: impl Iterator<Item = (&'a Check, String)>) {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
+/// A gateway before a server, with an ear on either side of it.
+struct Lines {
+    gateway: Running,
+    front: Tap,
+    back: Tap,
+}
+
+impl Lines {
+    async fn through_a_gateway(server: &Peer) -> Self {
+        let back = Tap::before(address_of(server.url())).await;
+        let gateway = Gateway::new()
+            .upstream("peer", format!("{{ url: \"{}\" }}", back.url(server.url())))
+            .demo()
+            .start()
+            .await;
+        let front = Tap::before(gateway.address()).await;
+        Self { gateway, front, back }
+    }
+
+    fn url(&self) -> String {
+        self.front.url(&self.gateway.url("/mcp/peer"))
+    }
+
+    /// Fails the test for what the gateway itself said wrong, unless there is a reason.
+    fn judge(&self, reason: fn(&Wrong) -> Option<&'static str>) {
+        hold_against_schema(&self.front, &self.back, reason);
+    }
+}
+
+fn hold_against_schema(front: &Tap, back: &Tap, reason: fn(&Wrong) -> Option<&'static str>) {
+    for tap in [front, back] {
+        let judged: usize = tap.judged().values().sum();
+        assert!(judged > 0, "nothing was judged");
+    }
+    let mut wrong = wrong_between(front, back);
+    wrong.retain(|wrong| reason(wrong).is_none());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 async fn server(revision: &str) {
     let direct = Verdicts::of_server(Peer::conformance().await.url(), revision).await;
     let server = Peer::conformance().await;
-    let gateway = Gateway::new()
-        .upstream("peer", format!("{{ url: \"{}\" }}", server.url()))
-        .demo()
-        .start()
-        .await;
+    let lines = Lines::through_a_gateway(&server).await;
 
-    let through = Verdicts::of_server(&gateway.url("/mcp/peer"), revision).await;
+    let through = Verdicts::of_server(&lines.url(), revision).await;
 
+    lines.judge(|_| None);
     compare(revision, &direct, &through);
     across::keep(
         revision,
@@ -122,7 +161,13 @@ async fn a_server_of_2026_07_28_passes_through_the_gateway_what_it_passes_direct
 /// What is asked of a client, save what is about its user's tokens: those never go to an upstream.
 async fn client(revision: &str, scenarios: &[&str]) {
     for scenario in scenarios {
-        let verdicts = Verdicts::of_client(scenario, revision).await;
+        let board = Switchboard::open().await;
+        let verdicts = Verdicts::of_client(scenario, revision, &board).await;
+        let taps = board.taps();
+        let [back, front] = taps.as_slice() else {
+            panic!("{scenario}: {} lines were tapped, not two", taps.len());
+        };
+        hold_against_schema(front, back, |_| None);
 
         let passed = verdicts.count(scenario, Verdict::Passed);
         println!("  {revision} {scenario:40} {passed:>3} ✓");

@@ -1,5 +1,7 @@
 //! The harness, without a gateway: a client and a server that understand each other, and judges that can say no.
-use harness::{Client, Gate, MODERN, Mood, Peer, Reply, Sdk, Server};
+use harness::{
+    Client, Gate, Gateway, LEGACY, MODERN, Mood, Peer, Reply, Sdk, Server, Side, Tap, misbehave, until,
+};
 use serde_json::json;
 
 fn client(server: &Server) -> Client {
@@ -80,6 +82,69 @@ async fn a_client_refuses_what_breaks_the_schema() {
     client(&server)
         .sessionless("2025-06-18")
         .call("echo", json!({}))
+        .await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a test says something that is not a CallToolRequest")]
+async fn a_client_does_not_say_what_breaks_the_schema() {
+    let server = Server::start(Mood::Dual).await;
+
+    client(&server)
+        .sessionless("2025-06-18")
+        .ask("tools/call", json!({ "name": 1 }))
+        .await;
+}
+
+#[tokio::test]
+async fn a_tap_hears_what_breaks_the_schema_on_either_side() {
+    let server = Server::of(Mood::Dual)
+        .on("tools/call", |request| {
+            Reply::result(request, &json!({ "content": 1, "resultType": "complete" }))
+        })
+        .unchecked()
+        .start()
+        .await;
+    let tap = Tap::before(server.address()).await;
+    let client = Client::new(tap.address(), "/mcp").unchecked();
+
+    for revision in LEGACY.into_iter().skip(1) {
+        let client = client.clone().sessionless(revision);
+        client.ask("tools/call", json!({ "name": 1 })).await;
+    }
+    client
+        .clone()
+        .modern()
+        .ask("tools/call", json!({ "name": 1 }))
+        .await;
+
+    let spoken: Vec<&str> = LEGACY.into_iter().skip(1).chain([MODERN]).collect();
+    for (side, words) in [
+        (Side::Client, "not a CallToolRequest"),
+        (Side::Server, "not a CallToolResult"),
+    ] {
+        let wrong = until("what the tap hears", || {
+            let wrong = tap.wrong();
+            let wrong: Vec<_> = wrong.into_iter().filter(|wrong| wrong.side == side).collect();
+            (wrong.len() == spoken.len()).then_some(wrong)
+        });
+        for wrong in wrong.await {
+            assert!(
+                spoken.contains(&wrong.revision.as_str()) && wrong.problem.contains(words),
+                "{wrong:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "not a CallToolRequest of 2025-11-25")]
+async fn a_child_judges_what_it_is_told() {
+    let gateway = Gateway::new().upstream("child", misbehave(&[])).start().await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await.unchecked();
+
+    client
+        .ask("tools/call", json!({ "name": "echo", "arguments": 1 }))
         .await;
 }
 

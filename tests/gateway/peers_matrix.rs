@@ -196,6 +196,8 @@ fn report(
     )
 }
 
+type Heard = (BTreeMap<(Side, String), usize>, BTreeSet<Wrong>);
+
 /// Ears on the lines to all servers over HTTP.
 struct Taps(Vec<(Place, Tap)>);
 
@@ -215,10 +217,10 @@ impl Taps {
         servers.url(place).map(|url| tap.url(url))
     }
 
-    /// How many messages were judged on the lines to the gateway and from it, and which of them are wrong, each kind once.
-    fn heard(&self, front: &Tap) -> (BTreeMap<(Side, String), usize>, BTreeSet<Wrong>) {
-        let (mut judged, mut wrong) = (front.judged(), BTreeSet::from_iter(front.wrong()));
-        for (_, tap) in &self.0 {
+    /// How many messages were judged on all lines and pipes, and which of them are wrong, each kind once.
+    fn heard(&self, front: &Tap, pipes: Heard) -> Heard {
+        let (mut judged, mut wrong) = pipes;
+        for tap in self.0.iter().map(|(_, tap)| tap).chain([front]) {
             for (key, count) in tap.judged() {
                 *judged.entry(key).or_default() += count;
             }
@@ -303,7 +305,10 @@ async fn every_official_client_reaches_every_official_server() {
         }
     }
     println!("\n{table}");
-    let (judged, wrong) = taps.heard(&front);
+    gateway.stop().await;
+    let pipes = gateway.heard_on_pipes();
+    assert!(is_direct || !pipes.0.is_empty(), "nothing was heard on any pipe");
+    let (judged, wrong) = taps.heard(&front, pipes);
     println!("judged: {judged:#?}");
     for wrong in wrong {
         match deviations::reason(&wrong) {

@@ -104,7 +104,8 @@ impl Client {
         self
     }
 
-    /// The same client, not surprised by answers that break the schema: for servers that send such.
+    /// The same client, not surprised by answers that break the schema, for servers that send such; and free to break it
+    /// itself.
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         self.checked = false;
@@ -194,14 +195,14 @@ impl Client {
     /// Answers a question of the server, on a request of its own as the earlier revisions do.
     pub async fn answer(&self, question: &Value, result: Value) -> Answer {
         let message = json!({ "jsonrpc": "2.0", "id": question["id"], "result": result });
-        self.post(message.to_string()).await
+        self.send_message(&message).await.answer().await
     }
 
     /// Answers a question of the server by an error.
     pub async fn refuse(&self, question: &Value, code: i64, words: &str) -> Answer {
         let error = json!({ "code": code, "message": words });
         let message = json!({ "jsonrpc": "2.0", "id": question["id"], "error": error });
-        self.post(message.to_string()).await
+        self.send_message(&message).await.answer().await
     }
 
     /// Sends a notification.
@@ -211,7 +212,13 @@ impl Client {
     }
 
     /// Sends a message as it is, with the headers that its era wants for it.
-    pub async fn send_message(&self, message: &Value) -> Sent {
+    #[track_caller]
+    pub fn send_message(&self, message: &Value) -> impl Future<Output = Sent> {
+        self.judge(message);
+        self.transmit_message(message)
+    }
+
+    async fn transmit_message(&self, message: &Value) -> Sent {
         let mut headers = self.headers.clone();
         if self.revision.as_deref() == Some(MODERN) {
             headers = self.clone().headers_for(message);
@@ -222,6 +229,16 @@ impl Client {
         Sent {
             method: message["method"].as_str().unwrap_or_default().to_owned(),
             ..sent
+        }
+    }
+
+    /// What a test lets a client say is right unless the client is [`Client::unchecked`], or posts raw bytes.
+    #[track_caller]
+    fn judge(&self, message: &Value) {
+        if let Some(revision) = self.revision.as_deref().filter(|_| self.checked)
+            && let Err(problem) = schema::judge_request(revision, message)
+        {
+            panic!("a test says something that is {problem}");
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Program, causeway,
+    Program, Switchboard, causeway,
     peers::{Python, node, package, script},
 };
 
@@ -64,8 +64,9 @@ impl Verdicts {
         run(command, &format!("the conformance suite at {revision}"), &results).await
     }
 
-    /// Runs one client scenario: an official client speaks with the mock server of the suite through a gateway.
-    pub async fn of_client(scenario: &str, revision: &str) -> Self {
+    /// Runs one client scenario: an official client speaks with the mock server of the suite through a gateway. The first
+    /// tap of the board is then behind that gateway, the second in front of it.
+    pub async fn of_client(scenario: &str, revision: &str, board: &Switchboard) -> Self {
         let results = TempDir::new().expect("a temporary directory can be made");
         let client = format!(
             "{} {}",
@@ -75,7 +76,8 @@ impl Verdicts {
         let mut command = suite("client", revision, results.path());
         command
             .args(["--command", &client, "--scenario", scenario])
-            .env("CAUSEWAY_BIN", causeway());
+            .env("CAUSEWAY_BIN", causeway())
+            .env("CAUSEWAY_TAPS", board.address());
         run(command, &format!("{scenario} at {revision}"), &results).await
     }
 

@@ -1,5 +1,6 @@
 //! The real `causeway`, run as its users run it: a file, a process, its lines, its record.
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Client, Exit, Program, Server, until, within};
+use crate::{Answer, Client, Exit, Program, Server, Side, Wrong, pipe::Pipes, until, within};
 
 /// What a gateway is to be given before it starts.
 pub struct Gateway {
@@ -157,7 +158,8 @@ pub struct Running {
     state: PathBuf,
     environment: Vec<(String, String)>,
     descriptors: Option<(u64, u64)>,
-    // Dropped last, after the process that writes into it.
+    // Dropped after the process and its children, which write into it.
+    pipes: Pipes,
     home: TempDir,
 }
 
@@ -184,6 +186,7 @@ impl Running {
             state: home.path().join("state"),
             environment,
             descriptors,
+            pipes: Pipes::of(home.path()),
             home,
         }
     }
@@ -306,6 +309,12 @@ impl Running {
         self.program.complaint("`was not reloaded`", says).await;
     }
 
+    /// How many messages were judged on the pipes of official servers that have ended, by side and revision; and what was
+    /// wrong on all pipes so far.
+    pub fn heard_on_pipes(&self) -> (BTreeMap<(Side, String), usize>, BTreeSet<Wrong>) {
+        self.pipes.heard()
+    }
+
     /// Its state directory.
     pub fn state(&self) -> &Path {
         &self.state
@@ -383,7 +392,7 @@ pub fn causeway() -> PathBuf {
 }
 
 /// A binary of the same build: the tests run from `target/<profile>/deps`.
-fn beside(name: &str) -> PathBuf {
+pub(crate) fn beside(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test knows where it is");
     let path = here
         .ancestors()

@@ -1,23 +1,28 @@
 //! The nouns of the behaviour tests: a [`Gateway`] (the real binary), [`Client`]s in front of it, [`Server`]s behind it.
 //!
 //! Nothing here sleeps for a while and hopes: each wait is for a fact (a printed line, an accepted request, a record, an
-//! exit), and [`within`] a deadline that only a failing test reaches. Every message that the gateway sends to a
-//! [`Client`] or to a [`Server`] is checked against the official schema of its revision ([`schema`]).
+//! exit), and [`within`] a deadline that only a failing test reaches. Everything that is said, by the gateway and to
+//! it, is judged by the official schema of its revision ([`schema`]): by the [`Client`] and the [`Server`] of a test, which also
+//! judge what a test lets them say, by a [`Tap`] on the line of official peers, and on the pipes of children ([`PipeEar`]).
+//! What is bad on purpose says so: `unchecked` clients and servers, raw bytes, and what scripts and `misbehave` answer.
 #![allow(clippy::unwrap_used, reason = "a broken test environment may panic")]
 
 mod client;
 mod conformance;
+mod dialogue;
 mod gate;
 mod gateway;
 mod matrix;
 pub mod pages;
 mod peers;
+mod pipe;
 mod program;
 pub mod questions;
 pub mod schema;
 mod server;
 mod sse_client;
 mod sse_server;
+mod switchboard;
 mod tap;
 mod wire;
 
@@ -33,10 +38,12 @@ pub use peers::{
     python_1_pinned_over_stdio, python_modern_over_stdio, python_over_stdio, rmcp_over_stdio,
     typescript_1_over_stdio, typescript_over_stdio,
 };
+pub use pipe::PipeEar;
 pub use program::{Exit, Program, is_alive};
 pub use server::{Mood, Reply, Request, Server};
 pub use sse_client::{SseClient, Stripping};
-pub use tap::{Side, Tap, Wrong, address_of};
+pub use switchboard::Switchboard;
+pub use tap::{Side, Tap, Wrong, address_of, wrong_between};
 pub use wire::Headers;
 
 /// How long a fact may take to come about before its test fails. Generous, since two cores run everything at once.

@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Exit, Program};
+use crate::{Exit, Program, gateway::beside};
 
 /// An official client, to be pointed at something.
 #[derive(Clone, Debug)]
@@ -351,11 +351,11 @@ pub fn typescript_over_stdio() -> String {
     upstream(&words)
 }
 
+/// What is said on its pipes is judged.
 fn upstream(words: &[String]) -> String {
     format!(
-        "{{ command: {:?}, args: {:?}, env: {{ PYTHONDONTWRITEBYTECODE: \"1\" }} }}",
-        words[0],
-        &words[1..]
+        "{{ command: {:?}, args: {words:?}, env: {{ PYTHONDONTWRITEBYTECODE: \"1\" }} }}",
+        beside("overhear")
     )
 }
 

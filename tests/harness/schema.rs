@@ -70,19 +70,13 @@ pub fn judge_request(revision: &str, message: &Value) -> Result<(), String> {
         "resources/subscribe" if revision != MODERN => "SubscribeRequest",
         "resources/unsubscribe" if revision != MODERN => "UnsubscribeRequest",
         "resources/templates/list" => "ListResourceTemplatesRequest",
+        "ping" if revision != MODERN => "PingRequest",
+        "notifications/roots/list_changed" if revision != MODERN => "RootsListChangedNotification",
         // An answer to a question: which one is not said, and so it must be one that answers some.
         "" if message.get("result").is_some() => return judge(revision, "ClientResult", &message["result"]),
         _ => return Ok(()),
     };
     judge(revision, definition, message)
-}
-
-/// Judges a message of which it is not known what it answers.
-pub fn judge_shape(revision: &str, message: &Value) -> Result<(), String> {
-    if is_answer_to_nothing(message) {
-        return Ok(());
-    }
-    judge(revision, envelope(revision, message), message)
 }
 
 /// The schemas before 2025-11-25 demand an id even where JSON-RPC has none to give.
@@ -113,6 +107,9 @@ fn judge_notification(revision: &str, message: &Value) -> Result<(), String> {
         "notifications/prompts/list_changed" => judge(revision, "PromptListChangedNotification", message),
         "notifications/resources/list_changed" => judge(revision, "ResourceListChangedNotification", message),
         "notifications/cancelled" => judge(revision, "CancelledNotification", message),
+        "notifications/elicitation/complete" if revision == "2025-11-25" => {
+            judge(revision, "ElicitationCompleteNotification", message)
+        }
         "notifications/subscriptions/acknowledged" if revision == MODERN => {
             judge(revision, "SubscriptionsAcknowledgedNotification", message)
         }
@@ -148,6 +145,7 @@ fn result_of(method: &str) -> Option<&'static str> {
         "prompts/list" => "ListPromptsResult",
         "prompts/get" => "GetPromptResult",
         "completion/complete" => "CompleteResult",
+        "subscriptions/listen" => "SubscriptionsListenResult",
         "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => "EmptyResult",
         _ => return None,
     })

@@ -380,7 +380,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             log.count += 1;
             log.requests.push(request.clone());
             if shared.checked {
-                log.violations.extend(violations(&request));
+                log.violations.extend(violations(&request, shared.mood));
             }
         });
         let acts = shared.answer(&request).acts();

@@ -128,6 +128,9 @@ impl SseClient {
 
     /// Sends a message that must be accepted, without a word where it was sent.
     async fn post(&self, message: &Value) {
+        if let Err(problem) = schema::judge_request(&self.revision, message) {
+            panic!("a test says something that is {problem}");
+        }
         let answer = self.try_post(message.to_string()).await;
         assert_eq!(answer.status, 202, "{message} was refused: {answer:?}");
         assert!(answer.body.is_empty(), "{answer:?}");

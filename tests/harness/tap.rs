@@ -1,9 +1,8 @@
 //! An ear on the line between two peers: everything passes as it is, and every message is judged by the official schema of
 //! the revision that it was said in.
 //!
-//! Over Streamable HTTP all is judged: requests, notifications, results (which stand in the answer to their request), and what
-//! is said on streams. Over HTTP+SSE what is POSTed is judged; what comes on the one stream is judged as a message of JSON-RPC,
-//! since the line does not say which revision its session has agreed on.
+//! Over Streamable HTTP each exchange says its revision, and an answer stands behind its request. Over HTTP+SSE what is POSTed
+//! and what comes on the one stream are brought together by the address that the stream begins with.
 use std::{
     collections::{BTreeMap, HashMap},
     io,
@@ -19,8 +18,10 @@ use tokio::{
 };
 
 use crate::{
-    MODERN, schema,
-    wire::{Events, Head, Reader},
+    MODERN,
+    dialogue::{Dialogue, Verdict, revision_on},
+    schema,
+    wire::{Event, Events, Head, Reader},
 };
 
 /// What may lie between a peer and its judge. A judge that is slower slows the line down.
@@ -51,6 +52,8 @@ struct Heard {
     /// How many messages of each side and revision were judged.
     judged: BTreeMap<(Side, String), usize>,
     wrong: Vec<Wrong>,
+    /// Sessions of HTTP+SSE, by the path that they POST to.
+    dialogues: HashMap<String, Dialogue>,
 }
 
 /// A message that its schema does not allow.
@@ -65,10 +68,25 @@ pub struct Wrong {
 }
 
 /// What a request was, for those who judge its answer.
+#[derive(Default)]
 struct Asked {
     revision: String,
     methods: HashMap<String, String>,
-    is_get: bool,
+}
+
+impl Wrong {
+    /// Five megabytes are as clear in their first thousand.
+    pub(crate) fn new(side: Side, revision: &str, problem: &str) -> Self {
+        let mut end = problem.len().min(1500);
+        while !problem.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self {
+            side,
+            revision: revision.to_owned(),
+            problem: problem[..end].to_owned(),
+        }
+    }
 }
 
 impl Tap {
@@ -96,6 +114,11 @@ impl Tap {
         }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same URL by way of this ear.
     pub fn url(&self, url: &str) -> String {
         let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
@@ -114,9 +137,33 @@ impl Tap {
     }
 }
 
+/// What the peer between two taps, one in front of it and one behind, said wrong by itself. What came to it wrong and was
+/// passed on is its author's.
+pub fn wrong_between(front: &Tap, back: &Tap) -> Vec<Wrong> {
+    own_of(&front.wrong(), &back.wrong())
+}
+
+fn own_of(front: &[Wrong], back: &[Wrong]) -> Vec<Wrong> {
+    let to_client = front
+        .iter()
+        .filter(|wrong| wrong.side == Side::Server && !back.contains(wrong));
+    let to_server = back
+        .iter()
+        .filter(|wrong| wrong.side == Side::Client && !front.contains(wrong));
+    to_client.chain(to_server).cloned().collect()
+}
+
 impl Drop for Tap {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// The path and query of a URL, or of what is one already.
+fn path_of(url: &str) -> &str {
+    match url.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => url,
     }
 }
 
@@ -170,6 +217,17 @@ async fn judge_requests(
     while let Some(head) = from.head().await? {
         let body = from.request_body(&head).await?;
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut words = head.first.split(' ');
+        // Of all addresses in these tests only the one that a stream tells has a query.
+        if let (Some("POST"), Some(path)) = (words.next(), words.next())
+            && path.contains('?')
+        {
+            hear_on_stream(&heard, path, Side::Client, message);
+            if ask.send(Asked::default()).await.is_err() {
+                break;
+            }
+            continue;
+        }
         let messages = match message {
             Value::Array(all) => all,
             Value::Null => Vec::new(),
@@ -185,13 +243,7 @@ async fn judge_requests(
             let verdict = schema::judge_request(&revision, message);
             note(&heard, Side::Client, &revision, verdict);
         }
-        let is_get = head.first.starts_with("GET ");
-        let asked = Asked {
-            revision,
-            methods,
-            is_get,
-        };
-        if ask.send(asked).await.is_err() {
+        if ask.send(Asked { revision, methods }).await.is_err() {
             break;
         }
     }
@@ -210,9 +262,19 @@ async fn judge_answers(
         let mut body = from.response_body(&head).await?;
         if kind.starts_with("text/event-stream") {
             let mut events = Lines::default();
+            let mut told = None;
             while let Some(part) = body.part(&mut from).await? {
-                for message in events.feed(&part) {
-                    judge_answer(&heard, &asked, &message);
+                for event in events.feed(&part) {
+                    if event.name == "endpoint" {
+                        told = Some(path_of(&event.data).to_owned());
+                    }
+                    let Ok(message) = serde_json::from_str(&event.data) else {
+                        continue;
+                    };
+                    match &told {
+                        Some(path) => hear_on_stream(&heard, path, Side::Server, message),
+                        None => judge_answer(&heard, &asked, &message),
+                    }
                 }
             }
         } else {
@@ -241,30 +303,32 @@ fn judge_answer(heard: &Mutex<Heard>, asked: &Asked, message: &Value) {
         (Some(agreed), "initialize") => agreed,
         _ => &asked.revision,
     };
-    // On the stream of HTTP+SSE nothing says what its session has agreed on.
-    let verdict = match asked.is_get && asked.revision == UNSAID {
-        true => schema::judge_shape(revision, message),
-        false => schema::judge_answer(revision, method, message),
-    };
+    let verdict = schema::judge_answer(revision, method, message);
     note(heard, Side::Server, revision, verdict);
+}
+
+/// Judges what belongs to the stream that has told this path.
+fn hear_on_stream(heard: &Mutex<Heard>, path: &str, side: Side, message: Value) {
+    let verdicts = {
+        let mut heard = heard.lock().expect("no judge panics with it");
+        let dialogue = heard.dialogues.entry(path.to_owned()).or_default();
+        dialogue.hear(side, message)
+    };
+    for Verdict {
+        side,
+        revision,
+        outcome,
+    } in verdicts
+    {
+        note(heard, side, &revision, outcome);
+    }
 }
 
 fn note(heard: &Mutex<Heard>, side: Side, revision: &str, verdict: Result<(), String>) {
     let mut heard = heard.lock().expect("no judge panics with it");
     *heard.judged.entry((side, revision.to_owned())).or_default() += 1;
-    if let Err(mut problem) = verdict {
-        // Five megabytes are as clear in their first thousand.
-        let mut end = problem.len().min(1500);
-        while !problem.is_char_boundary(end) {
-            end -= 1;
-        }
-        problem.truncate(end);
-        let revision = revision.to_owned();
-        heard.wrong.push(Wrong {
-            side,
-            revision,
-            problem,
-        });
+    if let Err(problem) = verdict {
+        heard.wrong.push(Wrong::new(side, revision, &problem));
     }
 }
 
@@ -277,13 +341,8 @@ fn version_in(head: &Head) -> String {
 }
 
 fn revision_of(head: &Head, message: &Value) -> String {
-    let params = &message["params"];
-    let said = match message["method"].as_str() {
-        Some("initialize") => params["protocolVersion"].as_str(),
-        _ => params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str(),
-    };
-    let said = said.map_or_else(|| version_in(head), str::to_owned);
-    // A client may ask for one that does not exist.
+    let said = revision_on(message).unwrap_or_else(|| version_in(head));
+    // A client may name one that does not exist.
     match crate::LEGACY.contains(&said.as_str()) || said == MODERN {
         true => said,
         false => UNSAID.to_owned(),
@@ -295,13 +354,32 @@ fn revision_of(head: &Head, message: &Value) -> String {
 struct Lines(Events);
 
 impl Lines {
-    fn feed(&mut self, part: &[u8]) -> Vec<Value> {
+    fn feed(&mut self, part: &[u8]) -> Vec<Event> {
         let part: Vec<u8> = part.iter().copied().filter(|byte| *byte != b'\r').collect();
         self.0.feed(&part);
-        let mut messages = Vec::new();
-        while let Some(event) = self.0.next() {
-            messages.extend(serde_json::from_str::<Value>(&event.data).ok());
-        }
-        messages
+        std::iter::from_fn(|| self.0.next()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_on_is_its_authors() {
+        let wrong = |side, problem| Wrong::new(side, MODERN, problem);
+        let (passed_on, own) = (
+            wrong(Side::Server, "a server's"),
+            wrong(Side::Server, "a gateway's"),
+        );
+        let (asked, own_question) = (
+            wrong(Side::Client, "a client's"),
+            wrong(Side::Client, "a gateway's"),
+        );
+
+        let front = [passed_on.clone(), own.clone(), asked.clone()];
+        let back = [passed_on, asked, own_question.clone()];
+
+        assert_eq!(own_of(&front, &back), [own, own_question]);
     }
 }

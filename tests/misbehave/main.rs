@@ -38,6 +38,7 @@ use std::{
     thread,
 };
 
+use harness::{PipeEar, Side};
 use serde_json::{Value, json};
 
 const MODERN: &str = "2026-07-28";
@@ -70,8 +71,11 @@ fn main() {
     }
     // The requests that wait for what the user says.
     let mut waiting = VecDeque::new();
+    // What it is sent is judged; what it says itself is bad on purpose.
+    let mut ear = PipeEar::default();
     for line in io::stdin().lock().lines() {
         let line = line.unwrap();
+        ear.hear(Side::Client, line.as_bytes());
         orders.append("--told", &line);
         let message: Value = serde_json::from_str(&line).unwrap();
         if message.get("id").is_some() && message.get("method").is_some() {

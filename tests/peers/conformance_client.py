@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from urllib.parse import urlsplit
 
 import mcp_types as types
 from mcp import Client
@@ -22,6 +24,18 @@ from pydantic import ValidationError
 SCENARIO = os.environ["MCP_CONFORMANCE_SCENARIO"]
 REVISION = os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"]
 CONTEXT = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
+
+
+def overheard(url):
+    """The same URL by way of an ear of the test, if there is a switchboard that gives one."""
+    board = os.environ.get("CAUSEWAY_TAPS")
+    if board is None:
+        return url
+    host, port = board.split(":")
+    with socket.create_connection((host, int(port))) as line:
+        line.sendall(urlsplit(url).netloc.encode() + b"\n")
+        address = line.makefile().readline().strip()
+    return urlsplit(url)._replace(netloc=address).geturl()
 
 
 @contextlib.contextmanager
@@ -34,7 +48,7 @@ def gateway(url):
     with tempfile.TemporaryDirectory() as home:
         with open(f"{home}/gateway.yaml", "w") as file:
             file.write("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nstate: ./state\n")
-            file.write(f'upstreams:\n  mock: {{ url: "{url}" }}\n')
+            file.write(f'upstreams:\n  mock: {{ url: "{overheard(url)}" }}\n')
         running = subprocess.Popen([binary, "run", f"{home}/gateway.yaml"], cwd=home, stdout=subprocess.PIPE, text=True)
         try:
             where = None
@@ -44,7 +58,7 @@ def gateway(url):
                 # It has asked the mock server what it speaks; what comes now is the client's.
                 if line == "ready\n":
                     break
-            yield f"{where}/mcp/mock"
+            yield overheard(f"{where}/mcp/mock")
         finally:
             running.terminate()
             running.wait()

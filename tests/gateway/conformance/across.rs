@@ -2,7 +2,9 @@
 //! have what is asked.
 use std::fmt::Write;
 
-use harness::{Check, Gateway, MODERN, Peer, Verdict, Verdicts, pages};
+use harness::{Check, MODERN, Peer, Verdict, Verdicts, pages};
+
+use super::Lines;
 
 /// What a scenario asks that the server's era does not have, or says in another way: the scenario, the id of its check, and
 /// the reason. Any other check has the same verdict, and each of these has not.
@@ -107,13 +109,10 @@ fn reason(exceptions: &Exceptions, check: &Check) -> Option<&'static str> {
 /// Judges a server that does not know the suite's revision, beside one that does and stands alone.
 async fn across(revision: &str, server: Peer, of: &str, exceptions: &Exceptions) {
     let direct = Verdicts::of_server(Peer::conformance().await.url(), revision).await;
-    let gateway = Gateway::new()
-        .upstream("peer", format!("{{ url: \"{}\" }}", server.url()))
-        .demo()
-        .start()
-        .await;
+    let lines = Lines::through_a_gateway(&server).await;
 
-    let through = Verdicts::of_server(&gateway.url("/mcp/peer"), revision).await;
+    let through = Verdicts::of_server(&lines.url(), revision).await;
+    lines.judge(|_| None);
 
     let mut wrong = Vec::new();
     for (check, before, _) in direct.iter() {

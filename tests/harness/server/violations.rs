@@ -1,10 +1,10 @@
 //! What no server should be sent.
 use crate::{MODERN, schema};
 
-use super::Request;
+use super::{Mood, Request};
 
-/// What is wrong with a request, whoever made the gateway send it.
-pub(super) fn violations(request: &Request) -> Vec<String> {
+/// What is wrong with a request to a server of this mood, whoever made the gateway send it.
+pub(super) fn violations(request: &Request, mood: Mood) -> Vec<String> {
     let mut found = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -40,6 +40,11 @@ pub(super) fn violations(request: &Request) -> Vec<String> {
         );
         must(header("mcp-session-id").is_none(), "2026-07-28 knows no sessions");
     }
+    // No header says what was agreed on over HTTP+SSE.
+    let revision = match (mood, message["method"].as_str()) {
+        (Mood::Sse(agreed), method) if method != Some("initialize") => agreed.to_owned(),
+        _ => revision,
+    };
     match schema::judge_request(&revision, &message) {
         Ok(()) => {}
         Err(problem) => must(false, &problem),
