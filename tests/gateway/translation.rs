@@ -364,3 +364,21 @@ async fn a_call_is_made_once_however_it_ends() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_that_declares_too_much_for_a_session_of_its_own_is_told_so() {
+    let upstream = misbehave(&["--era", "legacy"]);
+    let gateway = Gateway::new().upstream("old", upstream).start().await;
+    let echo = json!({ "name": "echo", "arguments": { "message": "hi" } });
+
+    for (bytes, code) in [(100, None), (4096, Some(-32602))] {
+        let extensions = json!({ "com.example/x": { "words": "x".repeat(bytes) } });
+        let capabilities = json!({ "elicitation": {}, "extensions": extensions });
+        let client = gateway.client("/mcp").able_to(capabilities).modern();
+
+        let answer = client.ask("tools/call", echo.clone()).await;
+
+        let error = answer.last().get("error");
+        assert_eq!(error.and_then(|error| error["code"].as_i64()), code, "{answer:?}");
+    }
+}

@@ -1,9 +1,16 @@
 //! What a client says it can do, read off the JSON it sent.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::json;
 
 /// The identifier of the tasks extension (SEP-2663).
 pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// The identifier of the extension for user interfaces (MCP Apps, SEP-1865).
+pub const UI_EXTENSION: &str = "io.modelcontextprotocol/ui";
 
 /// A view of a `ClientCapabilities` object, of any revision.
 ///
@@ -53,11 +60,82 @@ impl<'a> ClientCapabilities<'a> {
         json::member(self.object("extensions")?, identifier).filter(|settings| is_object(settings))
     }
 
+    /// What this client can be asked and shown, as the JSON text of an object that is the same for all who declare
+    /// the same: what is known of it, in one order, without anything else that a client may write there. `{}` for
+    /// one that can be asked nothing and shown nothing more.
+    ///
+    /// Of extensions the one that servers of every revision know passes, [`UI_EXTENSION`], with its settings.
+    pub fn canonical(self) -> String {
+        let mut members = Vec::new();
+        let mut declare = |name: &str, parts: &[&str]| {
+            if let Some(declared) = self.object(name) {
+                let known = parts
+                    .iter()
+                    .filter(|part| json::member(declared, part).is_some_and(is_object));
+                let known: Vec<_> = known.map(|part| format!(r#""{part}":{{}}"#)).collect();
+                members.push(format!(r#""{name}":{{{}}}"#, known.join(",")));
+            }
+        };
+        declare("elicitation", &["form", "url"]);
+        declare("roots", &[]);
+        declare("sampling", &["context", "tools"]);
+        let settings = self.extension(UI_EXTENSION);
+        if let Some(settings) = settings.and_then(|settings| serde_json::from_slice(settings).ok()) {
+            let settings = sorted(settings);
+            members.push(format!(r#""extensions":{{"{UI_EXTENSION}":{settings}}}"#));
+        }
+        format!("{{{}}}", members.join(","))
+    }
+
     fn object(self, name: &str) -> Option<&'a [u8]> {
         json::member(self.json, name).filter(|value| is_object(value))
     }
 }
 
+/// The same value with the members of every object in the order of their names.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members.into_iter().collect();
+            members
+                .into_iter()
+                .map(|(name, value)| (name, sorted(value)))
+                .collect()
+        }
+        Value::Array(values) => values.into_iter().map(sorted).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
 fn is_object(json: &[u8]) -> bool {
     json.starts_with(b"{")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_declares_the_same_declares_it_in_the_same_words() {
+        for (declared, canonical) in [
+            ("{}", "{}"),
+            ("[]", "{}"),
+            (r#"{"tasks":{},"roots":"no","sampling":true}"#, "{}"),
+            (
+                r#"{ "sampling" : {"tools":{"x":1},"context":{},"y":{}}, "z":{}, "roots":{"listChanged":true},
+                     "elicitation":{"url":{},"form":{}}}"#,
+                r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#,
+            ),
+            (
+                r#"{"extensions":{"x":{},"io.modelcontextprotocol/ui":{"b":[{"d":1,"c":2}], "a":"1"}},"elicitation":{}}"#,
+                r#"{"elicitation":{},"extensions":{"io.modelcontextprotocol/ui":{"a":"1","b":[{"c":2,"d":1}]}}}"#,
+            ),
+        ] {
+            assert_eq!(
+                ClientCapabilities::new(declared.as_bytes()).canonical(),
+                canonical,
+                "{declared}"
+            );
+        }
+    }
 }

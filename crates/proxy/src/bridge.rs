@@ -32,6 +32,9 @@ use parking::Parking;
 use relay::Relay;
 use rounds::{Made, Rounds};
 
+/// Bytes of the capabilities that a client may declare where a session is begun for it, which is known by them.
+const DECLARED: usize = 4096;
+
 /// How a call gets to its server.
 pub(crate) struct Hop {
     pub(crate) conversation: Conversation,
@@ -95,7 +98,7 @@ impl Hop {
         };
         Ok(match (call.era, eras.modern, legacy) {
             (Era::Modern, Some(_), _) => Self::same(Conversation::Modern, call.revision),
-            (Era::Modern, None, legacy) => Self::down(call, legacy.unwrap_or(Revision::LATEST_LEGACY)),
+            (Era::Modern, None, legacy) => Self::down(call, legacy.unwrap_or(Revision::LATEST_LEGACY))?,
             (Era::Legacy, _, Some(_)) if call.handshake => Self::same(Conversation::Greeting, call.revision),
             (Era::Legacy, _, Some(server)) => {
                 // Of a request without a session only its header can say the revision.
@@ -134,26 +137,37 @@ impl Hop {
     }
 
     /// Sessions are shared by those who can be asked the same, and by nobody else if they can be asked anything.
-    fn down(call: &Call, server: Revision) -> Self {
+    ///
+    /// # Errors
+    /// When its client declares more than [`DECLARED`].
+    fn down(call: &Call, server: Revision) -> Result<Self, Refusal> {
         let between = Between {
             client: call.revision,
             server,
         };
-        let declared = between.client_capabilities(call.message.client_capabilities().unwrap_or(b"{}"));
-        let asks = ClientCapabilities::new(&declared);
-        let asks = asks.sampling() || asks.roots() || asks.elicitation_form() || asks.elicitation_url();
-        let pooled = match std::str::from_utf8(&declared) {
-            Ok(declared) if asks => Pooled {
-                capabilities: Some(declared.into()),
+        let declared = call.message.client_capabilities().unwrap_or(b"{}");
+        if declared.len() > DECLARED {
+            let words = format!("the client capabilities are longer than {DECLARED} bytes");
+            return Err(Refusal::new(code::INVALID_PARAMS, words));
+        }
+        let declared = between.client_capabilities(declared);
+        let declared = ClientCapabilities::new(&declared);
+        let asks = declared.sampling()
+            || declared.roots()
+            || declared.elicitation_form()
+            || declared.elicitation_url();
+        let pooled = match asks {
+            true => Pooled {
+                capabilities: Some(declared.canonical().into()),
                 scope: call.principal.binding().into(),
             },
-            Ok(_) | Err(_) => Pooled::default(),
+            false => Pooled::default(),
         };
-        Self {
+        Ok(Self {
             conversation: Conversation::Pooled(pooled),
             between,
             crossing: Crossing::Down,
-        }
+        })
     }
 
     /// The session of the gateway's own that serves it: the one that all share, where it has none of its client's.

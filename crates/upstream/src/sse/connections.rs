@@ -106,10 +106,18 @@ impl Connections {
             pooled: pooled.clone(),
         };
         let place = self.place(&key);
-        match place.taken() {
+        let outcome = match place.taken() {
             Some(agreed) => Ok(agreed),
             None => self.fill(&place, &key).await,
+        };
+        drop(place);
+        if outcome.is_err() {
+            let mut places = self.locked();
+            if places.by_key.get(&key).is_some_and(Place::is_forsaken) {
+                places.by_key.remove(&key);
+            }
         }
+        outcome
     }
 
     /// Opens a connection for one session.
@@ -192,13 +200,13 @@ impl Connections {
             true => (Some(self.seat()?), Attribution::OnlyIfAlone),
             false => (None, Attribution::Unasked),
         };
-        let (connections, reopened, again) = (Arc::clone(self), Arc::clone(place), key.clone());
+        let (connections, reopened, again) = (Arc::clone(self), Arc::downgrade(place), key.clone());
         let afterwards = move |connection: Arc<Connection>| {
             // One that many use is likely wanted again.
-            if connection.is_missed() && !again.pooled.is_private() {
-                connections.open_again(reopened, again)
-            } else {
-                async {}.boxed()
+            let wanted = connection.is_missed() && !again.pooled.is_private();
+            match reopened.upgrade().filter(|_| wanted) {
+                Some(place) => connections.open_again(place, again),
+                None => async {}.boxed(),
             }
         };
         let started = self.open(headers, attribution, seat, afterwards).await?;
@@ -301,6 +309,7 @@ impl Connections {
             *place.used() = now;
             return Arc::clone(place);
         }
+        places.by_key.retain(|_, place| !Place::is_forsaken(place));
         if places.by_key.len() >= POOLED {
             let oldest = places
                 .by_key
@@ -322,6 +331,11 @@ impl Connections {
     #[cfg(test)]
     pub(super) fn metrics(&self) -> &crate::metrics::Metrics {
         &self.server.metrics
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.locked().by_key.len()
     }
 
     #[cfg(test)]
@@ -347,6 +361,11 @@ impl Connections {
 }
 
 impl Place {
+    /// Whether no connection is here, and nobody waits for one. To be asked where the table is locked.
+    fn is_forsaken(place: &Arc<Self>) -> bool {
+        Arc::strong_count(place) == 1 && place.taken().is_none()
+    }
+
     /// The connection that is here, if it takes requests.
     fn taken(&self) -> Option<Agreed> {
         let current = self

@@ -94,13 +94,31 @@ impl Children {
     /// # Errors
     /// [`Fault::Full`] when there are as many as there may be.
     pub(super) async fn greeted(self: &Arc<Self>, pooled: &Pooled) -> Result<(Arc<Wire>, Agreement), Error> {
-        let wire = match pooled.is_private() {
-            false => self.shared.get_or_start(|| self.start_shared()).await?,
-            true => {
-                let slot = self.slot_of(pooled);
-                slot.get_or_start(|| self.start_pooled()).await?
-            }
+        if !pooled.is_private() {
+            let wire = self.shared.get_or_start(|| self.start_shared()).await?;
+            return self.agreed(wire, pooled).await;
+        }
+        let slot = self.slot_of(pooled);
+        let outcome = match slot.get_or_start(|| self.start_pooled()).await {
+            Ok(wire) => self.agreed(wire, pooled).await,
+            Err(error) => Err(error),
         };
+        drop(slot);
+        if outcome.is_err() {
+            let mut slots = self.pooled();
+            if slots.get(pooled).is_some_and(is_forsaken) {
+                slots.remove(pooled);
+            }
+        }
+        outcome
+    }
+
+    /// The child, once its handshake is done.
+    async fn agreed(
+        self: &Arc<Self>,
+        wire: Arc<Wire>,
+        pooled: &Pooled,
+    ) -> Result<(Arc<Wire>, Agreement), Error> {
         if let Some(agreement) = wire.agreed.get() {
             return Ok((wire.clone(), agreement.clone()));
         }
@@ -130,7 +148,7 @@ impl Children {
         if let Some(slot) = slots.get(pooled) {
             return Arc::clone(slot);
         }
-        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_taken());
+        slots.retain(|_, slot| !is_forsaken(slot));
         let slot = Arc::new(Slot::default());
         slots.insert(pooled.clone(), Arc::clone(&slot));
         slot
@@ -176,6 +194,11 @@ impl Children {
         self.lives.wait().await;
         self.private().clear();
         self.pooled().clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.pooled().len()
     }
 
     /// What its children said to nobody.
@@ -301,4 +324,9 @@ impl Children {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Whether no child is in the place, and nobody waits for one. To be asked where the table is locked.
+fn is_forsaken(slot: &Arc<Slot>) -> bool {
+    Arc::strong_count(slot) == 1 && !slot.is_taken()
 }

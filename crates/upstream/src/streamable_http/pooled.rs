@@ -118,9 +118,30 @@ impl PooledSessions {
         });
     }
 
+    /// A call leaves a place where no session was begun. What nobody waits for any more is not kept: the next
+    /// caller may never come.
+    fn leave_unbegun(&self, place: &Arc<Place>) {
+        // Nobody else comes to use the place while the table is locked.
+        let mut table = self.locked();
+        let unused = {
+            let mut used = place.used();
+            used.running -= 1;
+            used.running == 0
+        };
+        let known = table.by_key.get(&place.key);
+        if unused && known.is_some_and(|known| Arc::ptr_eq(known, place)) {
+            table.by_key.remove(&place.key);
+        }
+    }
+
     /// An id that no other request in a session of ours has.
     pub(super) fn next_id(&self) -> Id {
         Id::number(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.locked().by_key.len()
     }
 
     fn locked(&self) -> MutexGuard<'_, Table> {
@@ -377,6 +398,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.agreement().is_none() {
+            self.server.pooled.leave_unbegun(&self.place);
+            return;
+        }
         let over = {
             let mut used = self.place.used();
             used.running -= 1;

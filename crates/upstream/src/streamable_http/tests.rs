@@ -272,6 +272,29 @@ async fn a_400_that_repeats_what_a_client_said_of_sessions_loses_none() {
 }
 
 #[tokio::test]
+async fn a_server_that_greets_nobody_fills_no_places() {
+    let mut peer = Peer::start().await;
+    let http = peer.client();
+    let (_kept, _) = join(open(&http, &pooled("ann")), peer.greet("s1")).await;
+    for scope in ["bob", "eve"] {
+        let conversation = Conversation::Pooled(pooled(scope));
+        let server = async { peer.post("initialize").await.error(200, -32603).await };
+        let opened = both(http.open(&conversation, Arc::default()), server).await;
+        assert!(opened.is_err());
+    }
+
+    // Nor does who leaves before he is greeted.
+    let conversation = Conversation::Pooled(pooled("joe"));
+    tokio::select! {
+        biased;
+        _ = http.open(&conversation, Arc::default()) => panic!("nobody was greeted"),
+        _ = peer.post("initialize") => {}
+    }
+
+    assert_eq!(http.server.pooled.places(), 1);
+}
+
+#[tokio::test]
 async fn what_stops_ends_the_sessions_of_principals() {
     let mut peer = Peer::start().await;
     let http = peer.client();

@@ -103,3 +103,29 @@ async fn a_principal_s_connection_that_was_lost_is_opened_when_it_is_used() {
     assert!(soon(reply.unwrap().messages.answer()).await.unwrap().is_some());
     soon(sse.stop()).await;
 }
+
+#[tokio::test]
+async fn places_are_kept_for_connections_alone() {
+    let mut peer = Peer::start().await;
+    let sse = peer.client(SMALL);
+    let (link, stream) = own(&sse, &mut peer, "ann").await;
+    for scope in ["bob", "eve"] {
+        let refused = async { peer.stream().await.refuse(503).await };
+        let (opened, ()) =
+            soon(async { tokio::join!(open(&sse, Conversation::Pooled(pooled(scope))), refused) }).await;
+        assert!(opened.is_err());
+        assert_eq!(sse.connections.places(), 1);
+    }
+
+    // One whose connection ended goes when another is needed.
+    drop((link, stream));
+    soon(async {
+        while sse.connections.seats_taken() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let _joe = own(&sse, &mut peer, "joe").await;
+    assert_eq!(sse.connections.places(), 1);
+    soon(sse.stop()).await;
+}

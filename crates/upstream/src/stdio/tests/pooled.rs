@@ -119,3 +119,17 @@ async fn a_principal_s_child_that_ended_meanwhile_is_begun_anew_for_what_it_neve
     assert!(!wire.is_alive());
     soon(stdio.stop()).await;
 }
+
+#[tokio::test]
+async fn a_child_that_greets_nobody_fills_no_places() {
+    let refusing = r#"while read -r _; do
+        echo '{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"not today"}}'
+    done"#;
+    let stdio = stdio(refusing, 4);
+    for scope in ["ann", "bob"] {
+        let refused = soon(open(&stdio, Conversation::Pooled(pooled(scope)))).await;
+        assert_eq!(refused.err().unwrap().fault, Fault::NotAgreed);
+        assert_eq!(stdio.children.places(), 0);
+    }
+    soon(stdio.stop()).await;
+}
