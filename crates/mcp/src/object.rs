@@ -56,6 +56,11 @@ impl<'a> Object<'a> {
         Ok(Object { text, members })
     }
 
+    /// The text that the members' values lie in.
+    pub fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
     /// The members in order; names that stand twice are here twice.
     pub fn members(&self) -> &[Member<'a>] {
         &self.members

@@ -4,7 +4,7 @@
 //! principal, on the same route, with the same request. Whatever is wrong with one, its bearer is told the same.
 
 use config::{KeyRing, Purpose};
-use mcp::Message;
+use mcp::{Message, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -92,18 +92,21 @@ fn digest(hash: &mut Sha256, value: &[u8]) {
 }
 
 fn digest_object(hash: &mut Sha256, object: &mcp::Object<'_>, without: &[&str]) {
-    let mut members: Vec<_> = object
-        .members()
-        .iter()
-        .map(|member| member.key.as_ref())
-        .filter(|key| !without.contains(key))
+    let (text, members) = (object.text(), object.members());
+    let mut members: Vec<(&str, usize, Span)> = (0..)
+        .zip(members)
+        .map(|(index, member)| (member.key.as_ref(), index, member.value))
+        .filter(|(key, ..)| !without.contains(key))
         .collect();
-    members.sort_unstable();
-    members.dedup();
+    members.sort_unstable_by_key(|(key, index, _)| (*key, *index));
     hash.update(b"{");
-    for key in members {
+    for (place, (key, _, value)) in members.iter().enumerate() {
+        // Of equal names the last one counts.
+        if members.get(place + 1).is_some_and(|(next, ..)| next == key) {
+            continue;
+        }
         add(hash, b':', key.as_bytes());
-        digest(hash, object.get(key).unwrap_or_default());
+        digest(hash, value.of(text));
     }
     hash.update(b"}");
 }
@@ -169,6 +172,23 @@ mod tests {
                 "inputResponses":{"r":{}}, "name":"pay" }"#,
         );
         assert_eq!(first, again);
+    }
+
+    /// Members are as many as a client likes; were each looked for among the others, this would take minutes.
+    #[test]
+    fn of_many_members_the_last_of_each_name_counts() {
+        let numbers = (0..200_000).map(|number| format!(r#""{number}":{number}"#));
+        let numbers = numbers.collect::<Vec<_>>().join(",");
+        let began = std::time::Instant::now();
+
+        let first = of(&format!(r#"{{"name":"pay","7":0,{numbers},"9":1}}"#));
+        let again = of(&format!(r#"{{"9":9,{numbers},"name":"pay","9":1}}"#));
+        let other = of(&format!(r#"{{"9":1,{numbers},"name":"pay"}}"#));
+
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(10), "{took:?}");
     }
 
     #[test]
