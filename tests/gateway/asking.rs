@@ -1,5 +1,6 @@
 //! Questions of a 2026-07-28 server to the users of earlier clients: put on the call's own stream, and answered by calling
 //! the server again.
+mod between_rounds;
 mod oddities;
 
 use harness::{

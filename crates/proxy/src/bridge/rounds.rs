@@ -5,6 +5,7 @@
 //! them, until the server has no more to ask.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use upstream::{Conversation, Fault, Headers, Upstream};
 use super::over;
 use super::parking::may_ask;
 use super::question::{address, is_accepted, is_offered};
+use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::incoming::Incoming;
 use crate::session::Asking;
@@ -63,6 +65,8 @@ pub(crate) struct Rounds {
     /// What is to be told before anything else.
     ready: VecDeque<Message>,
     waiting: Option<Waiting>,
+    /// The call on its way to the server once more.
+    retrying: Option<Retrying>,
     /// Addresses that its user has agreed to visit, with the name that the client knows each visit by.
     visited: HashMap<String, String>,
     visits_until: Option<Instant>,
@@ -70,9 +74,15 @@ pub(crate) struct Rounds {
     answers: Option<(mpsc::Sender<Answered>, mpsc::Receiver<Answered>)>,
 }
 
+/// A call that is made again. It is kept, and gone on with, where its client leaves in the middle of it.
+type Retrying = Pin<Box<dyn Future<Output = Result<Incoming, Failure>> + Send>>;
+
 /// Questions that wait for their answers.
 struct Waiting {
     since: Instant,
+    /// What is left of the call's time. Nothing else of it is held while a user thinks, its place among the calls of
+    /// its upstream least of all.
+    deadline: Deadline,
     /// The name and the method of each, by the number it was asked under.
     open: HashMap<u64, (String, Method, Option<String>)>,
     given: Vec<(String, Vec<u8>)>,
@@ -113,6 +123,7 @@ impl Rounds {
             delays: 0,
             ready: VecDeque::new(),
             waiting: None,
+            retrying: None,
             visited: HashMap::new(),
             visits_until: None,
             answers: None,
@@ -124,7 +135,7 @@ impl Rounds {
         self.taken_back.clone()
     }
 
-    /// The next message.
+    /// The next message. May be given up and asked again.
     pub(super) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
         let taken_back = self.taken_back.clone();
         tokio::select! {
@@ -132,6 +143,7 @@ impl Rounds {
             // The server hears of it by the end of its stream.
             () = taken_back.cancelled() => {
                 *incoming = None;
+                self.retrying = None;
                 Err(Fault::Cancelled.of(&self.upstream.name).into())
             }
             next = self.go_on(incoming) => next,
@@ -143,8 +155,14 @@ impl Rounds {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
+            if let Some(retrying) = &mut self.retrying {
+                let outcome = retrying.await;
+                self.retrying = None;
+                *incoming = Some(outcome?);
+                continue;
+            }
             if self.waiting.is_some() {
-                if let Some(end) = self.answered(incoming).await? {
+                if let Some(end) = self.answered().await? {
                     return Ok(end);
                 }
                 continue;
@@ -154,7 +172,11 @@ impl Rounds {
                 Kind::Result => match self.ends(&message)? {
                     true => return Ok(self.answer(message)),
                     false => {
-                        if let Some(end) = self.ask(&message)? {
+                        // Its server is done until it is called again.
+                        let mut done = incoming.take().ok_or(Failure::Ended)?;
+                        let deadline = done.deadline().clone();
+                        drop(done);
+                        if let Some(end) = self.ask(&message, deadline)? {
                             return Ok(end);
                         }
                     }
@@ -185,7 +207,7 @@ impl Rounds {
 
     /// Asks the client what the server wants to know; the end of the call if its user has not been in time where
     /// it was sent.
-    fn ask(&mut self, result: &Message) -> Result<Option<Message>, Failure> {
+    fn ask(&mut self, result: &Message, deadline: Deadline) -> Result<Option<Message>, Failure> {
         self.round += 1;
         if self.round > ROUNDS {
             return Err(self.broken("it asks its user without end"));
@@ -193,6 +215,7 @@ impl Rounds {
         let asked = InputRequired::read(result).map_err(|why| self.broken(why.as_str()))?;
         let mut waiting = Waiting {
             since: Instant::now(),
+            deadline,
             open: HashMap::new(),
             given: Vec::new(),
             state: asked.state.map(<[u8]>::to_vec),
@@ -271,16 +294,14 @@ impl Rounds {
 
     /// Waits for an answer. When there are all, the call is made again; the end of the call if there is one
     /// without that.
-    async fn answered(&mut self, incoming: &mut Option<Incoming>) -> Result<Option<Message>, Failure> {
+    async fn answered(&mut self) -> Result<Option<Message>, Failure> {
+        if let Some(complete) = self.waiting.take_if(|waiting| waiting.open.is_empty()) {
+            self.retrying = Some(self.again(complete));
+            return Ok(None);
+        }
         let Some(waiting) = self.waiting.as_mut() else {
             return Ok(None);
         };
-        if waiting.open.is_empty() {
-            tokio::time::sleep(waiting.pause).await;
-            let waiting = self.waiting.take();
-            self.again(incoming, waiting).await?;
-            return Ok(None);
-        }
         if self.asking.is_none() {
             // Its client has left, and its answers go nowhere.
             return Err(Fault::Cancelled.of(&self.upstream.name).into());
@@ -290,7 +311,7 @@ impl Rounds {
             return Err(Failure::Ended);
         };
         let answer = match tokio::time::timeout_at(until, answers.recv()).await {
-            Ok(Some((number, answer))) => waiting.open.remove(&number).map(|asked| (asked, answer)),
+            Ok(Some((number, answer))) => waiting.open.remove(&number).zip(Some(answer)),
             // Nobody answers: what is open counts as declined.
             Ok(None) | Err(_) => return Ok(Some(self.unanswered())),
         };
@@ -326,30 +347,25 @@ impl Rounds {
         }
     }
 
-    /// Makes the call again, with the answers.
-    async fn again(
-        &mut self,
-        incoming: &mut Option<Incoming>,
-        waiting: Option<Waiting>,
-    ) -> Result<(), Failure> {
-        let waiting = waiting.ok_or(Failure::Ended)?;
-        let mut over = incoming.take().ok_or(Failure::Ended)?;
-        over.deadline().pause_since(waiting.since);
-        let mut deadline = over.deadline().clone();
+    /// Makes the call again, with the answers, after the pause that its server wants.
+    fn again(&self, waiting: Waiting) -> Retrying {
         let id = Id::text(&format!("gw-again-{:016x}", fastrand::u64(..)));
         let given = waiting
             .given
             .iter()
             .map(|(key, response)| (key.as_str(), response.as_slice()));
         let request = Retry::compose(&self.request, &id, given, waiting.state.as_deref());
-        let opened = self
-            .upstream
-            .open(Conversation::Bridged, Arc::clone(&self.headers));
-        let exchange = deadline.keep(opened).await?;
-        let mut next = Incoming::new(exchange, request, deadline);
-        next.send().await?;
-        *incoming = Some(next);
-        Ok(())
+        let (upstream, headers) = (Arc::clone(&self.upstream), Arc::clone(&self.headers));
+        let (since, pause, mut deadline) = (waiting.since, waiting.pause, waiting.deadline);
+        Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            deadline.pause_since(since);
+            let opened = upstream.open(Conversation::Bridged, headers);
+            let exchange = deadline.keep(opened).await?;
+            let mut next = Incoming::new(exchange, request, deadline);
+            next.send().await?;
+            Ok(next)
+        })
     }
 
     /// How long to wait for a user who is on the way; none when that was long enough.
