@@ -54,6 +54,8 @@ async fn a_connection_that_drops_in_a_later_round_cancels_nothing() {
     assert!(!server.is_abandoned(&second));
 }
 
+#[tokio::test]
+async fn an_address_that_is_asked_for_twice_at_once_has_one_answer() {
     let page = || questions::visit("https://example.com/page");
     let server = asking(vec![("a", page()), ("b", page())]).await;
     let gateway = gateway(&server).await;

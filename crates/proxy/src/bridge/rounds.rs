@@ -83,13 +83,22 @@ struct Waiting {
     /// What is left of the call's time. Nothing else of it is held while a user thinks, its place among the calls of
     /// its upstream least of all.
     deadline: Deadline,
-    /// The name and the method of each, by the number it was asked under.
-    open: HashMap<u64, (String, Method, Option<String>)>,
+    /// By the number that each was asked under.
+    open: HashMap<u64, Open>,
     given: Vec<(String, Vec<u8>)>,
     /// What the server wants back, the text of a JSON string.
     state: Option<Vec<u8>>,
     /// A pause before the call is made again.
     pause: Duration,
+}
+
+/// A question that was put to the client.
+struct Open {
+    /// What the server calls it; several names if it sends its user to one address several times.
+    keys: Vec<String>,
+    method: Method,
+    /// The address that its user is sent to, with the name that the client knows the visit by.
+    visit: Option<(String, String)>,
 }
 
 /// What a call of this kind is made of.
@@ -260,11 +269,19 @@ impl Rounds {
             waiting.given.push((key, br#"{"action":"accept"}"#.to_vec()));
             return Ok(true);
         }
-        let name = format!("{}-{}", self.round, waiting.open.len() + waiting.given.len());
+        let same = |open: &&mut Open| {
+            let asked = open.visit.as_ref().map(|(asked, _)| asked);
+            asked.is_some() && asked == url.as_ref()
+        };
+        if let Some(open) = waiting.open.values_mut().find(same) {
+            // Its user is asked once, and what is answered to that answers this.
+            open.keys.push(key);
+            return Ok(false);
+        }
         let name = match &url {
             // Only an address needs a name that no other visit has.
             Some(_) => format!("{:032x}", fastrand::u128(..)),
-            None => name,
+            None => format!("{}-{}", self.round, waiting.open.len() + waiting.given.len()),
         };
         let params = match self.between.question(&request.method, params, &name) {
             Ok(params) => params,
@@ -284,10 +301,12 @@ impl Rounds {
         let Some((number, question)) = asking.ask(&request.method, params.as_deref(), sender) else {
             return Err(self.broken("it asks more at once than its user may be asked"));
         };
-        let visit = url.inspect(|url| {
-            self.visited.insert(url.clone(), name);
-        });
-        waiting.open.insert(number, (key, request.method.clone(), visit));
+        let open = Open {
+            keys: vec![key],
+            method: request.method.clone(),
+            visit: url.map(|url| (url, name)),
+        };
+        waiting.open.insert(number, open);
         self.ready.push_back(question);
         Ok(false)
     }
@@ -315,27 +334,28 @@ impl Rounds {
             // Nobody answers: what is open counts as declined.
             Ok(None) | Err(_) => return Ok(Some(self.unanswered())),
         };
-        let Some(((key, method, visit), answer)) = answer else {
+        let Some((asked, answer)) = answer else {
             return Ok(None);
         };
         let given = match answer.result() {
             Some(result) => {
                 let reply = self
                     .between
-                    .reply(&method, result)
+                    .reply(&asked.method, result)
                     .map(std::borrow::Cow::into_owned);
                 reply.map_err(|why| why.as_str().to_owned())
             }
-            None => in_place_of_error(&method, &answer),
+            None => in_place_of_error(&asked.method, &answer),
         };
         match given {
             Ok(given) => {
-                if let Some(url) = visit
-                    && !is_accepted(&given)
+                if let Some((url, name)) = asked.visit
+                    && is_accepted(&given)
                 {
-                    self.visited.remove(&url);
+                    self.visited.insert(url, name);
                 }
-                waiting.given.push((key, given));
+                let given = asked.keys.into_iter().map(|key| (key, given.clone()));
+                waiting.given.extend(given);
                 Ok(None)
             }
             Err(why) => {
