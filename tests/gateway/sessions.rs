@@ -303,3 +303,19 @@ async fn a_route_may_demand_sessions_or_never_begin_them() {
         assert_eq!(answer.status, 405, "{verb}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_client_gets_the_revision_it_asks_for_where_no_session_begins() {
+    let server = Server::start(Mood::Sessionful("2025-11-25")).await;
+    let gateway = Gateway::new()
+        .server("docs", &server)
+        .config("routes: [{ path: /loose, sessions: \"off\" }]")
+        .start()
+        .await;
+
+    let (client, greeting) = gateway.client("/loose").initialize("2025-06-18").await;
+    client.call("echo", json!({ "message": "hi" })).await;
+
+    assert_eq!(greeting.result()["protocolVersion"], "2025-06-18", "{greeting:?}");
+    assert_eq!(client.session(), None);
+}

@@ -61,11 +61,11 @@ pub(crate) async fn begin_session(
             },
         ),
     };
+    if agreed.is_some() && crossing == Crossing::None && !between.is_same() {
+        answer.first = First::Answer(agreeing(agreement, between));
+    }
     if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
         return end_unused(current, call, &theirs).await;
-    }
-    if crossing == Crossing::None && !between.is_same() {
-        answer.first = First::Answer(agreeing(agreement, between));
     }
     let sessions = &current.sessions;
     if let Some(sse) = &call.sse {
