@@ -210,8 +210,7 @@ impl Hop {
                 Bridge::Parking(Box::new(Parking::new(current, call, self.between))),
             ),
             Crossing::Up => {
-                // Who takes no events cannot be asked on them.
-                let asking = asking().filter(|_| call.sse.is_some() || call.visit.accepts.events);
+                let asking = asking().filter(|_| call.askable);
                 let greeting = session.and_then(|session| session.greeting.as_deref());
                 let greeting = greeting.and_then(|greeting| Object::parse(greeting.as_bytes()).ok());
                 let said = |member| greeting.as_ref().and_then(|greeting| greeting.get(member));

@@ -52,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) session: Option<Arc<Claims>>,
     /// The stream it came by, when its client is one of the 2024-11-05 transport.
     pub(crate) sse: Option<Arc<SseSession>>,
+    /// Whether its client takes events on which it could be asked something before its answer.
+    pub(crate) askable: bool,
     pub(crate) principal: Principal,
     /// Its place in the record; whatever becomes of the call, this is closed.
     pub(crate) entry: Entry,

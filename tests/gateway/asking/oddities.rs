@@ -109,3 +109,29 @@ async fn questions_come_from_calls_prompts_and_resources_alone() {
         }
     }
 }
+
+/// Nothing can be told before the answers of a batch, which are one array.
+#[tokio::test]
+async fn what_is_called_in_a_batch_is_asked_nothing() {
+    let server = Server::of(Mood::Modern).on("tools/call", |request| {
+        let able = &request.params()["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        let result = match able["sampling"].is_object() {
+            true => input_required(&[("what", questions::completion())], None),
+            false => text("decided alone"),
+        };
+        Reply::result(request, &result)
+    });
+    let server = server.start().await;
+    let gateway = gateway(&server).await;
+    let client = able(&gateway, "2025-03-26").await.unchecked();
+
+    let batch = json!([client.request("tools/call", json!({ "name": "echo" }))]);
+    let answer = client.post(batch.to_string()).await;
+
+    assert_eq!(answer.messages.len(), 1, "{answer:?}");
+    assert_eq!(
+        answer.result()["content"][0]["text"],
+        "decided alone",
+        "{answer:?}"
+    );
+}

@@ -10,7 +10,7 @@ use super::refusal::{cut_dropped, turn_away};
 use super::reply::{Door, Extra, Gone};
 use super::streamable_http::{begin, named_session};
 use crate::account::Entry;
-use crate::call::{Visit, identify};
+use crate::call::{Call, Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::serve::{Served, carry};
@@ -98,6 +98,11 @@ async fn batched(
         }
         Ok(call) => call,
         Err(begun) => return Some(told(begun.0, &begun.1, id.as_ref())),
+    };
+    // Its answer is one of an array, and nothing can be told before that.
+    let call = Call {
+        askable: false,
+        ..call
     };
     let Served { mut call, outcome } = carry(current, call).await;
     let last = match outcome {

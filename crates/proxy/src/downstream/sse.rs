@@ -288,6 +288,7 @@ fn begin(
         handshake: decision.handshake,
         session: if decision.handshake { None } else { begun },
         sse: Some(Arc::clone(session)),
+        askable: true,
         principal,
         entry,
     };

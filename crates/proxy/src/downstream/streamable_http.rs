@@ -177,6 +177,7 @@ pub(crate) fn begin(
     })
 }
 
+        askable: visit.accepts.events,
 /// The session that a request names, if it names one. Of two names, which one would be meant?
 pub(crate) fn named_session(
     current: &Generation,
