@@ -475,4 +475,27 @@ async fn nothing_is_followed_for_a_session_that_ends_between_two_streams() {
     client.fetch("DELETE").await;
 
     server.abandoned(&server.only("subscriptions/listen")).await;
+
+#[tokio::test]
+async fn a_listener_that_takes_no_events_is_refused() {
+    for mood in [Mood::Modern, Mood::Sessionful("2025-11-25")] {
+        let server = Server::start(mood).await;
+        let gateway = Gateway::new().server("docs", &server).start().await;
+        let client = gateway.client("/mcp").modern().with("Accept", "application/json");
+
+        let answer = client
+            .ask(
+                "subscriptions/listen",
+                json!({ "notifications": { "toolsListChanged": true } }),
+            )
+            .await;
+
+        assert_eq!(
+            (answer.status, answer.code()),
+            (406, -32600),
+            "{mood:?}: {answer:?}"
+        );
+        assert!(answer.complaint().contains("text/event-stream"), "{answer:?}");
+        assert!(server.asked("subscriptions/listen").is_empty(), "{mood:?}");
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     ContentType,
     /// The client takes neither JSON nor events.
     NotAcceptable,
+    /// What is asked is answered by events alone, which the client does not take.
+    EventsOnly,
     /// A GET that may not mean a stream.
     StreamUnasked,
     /// More is going on than `bounds.streams`, or the gateway is stopping.
@@ -124,6 +126,10 @@ impl Failure {
             Self::NotAcceptable => refused(
                 406,
                 "answers are `application/json` or `text/event-stream`; `Accept` takes neither".into(),
+            ),
+            Self::EventsOnly => refused(
+                406,
+                "this method is answered as it goes on; `Accept` must take `text/event-stream`".into(),
             ),
             Self::StreamUnasked => refused(
                 406,
@@ -371,6 +377,7 @@ mod tests {
             (Failure::BodyTooSlow, 408, -32600),
             (Failure::ContentType, 415, -32600),
             (Failure::NotAcceptable, 406, -32600),
+            (Failure::EventsOnly, 406, -32600),
             (Failure::StreamUnasked, 406, -32600),
             (Failure::Busy("no"), 503, -32600),
             (Failure::Stopping, 503, -32603),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::{Body, Decision, Era, Kind, Message, Revision, era, header};
+use mcp::{Body, Decision, Era, Kind, Message, Method, Revision, era, header};
 use policy::Principal;
 use tokio::time::Instant;
 
@@ -150,6 +150,11 @@ pub(crate) fn begin(
         }
     };
     entry.speaks(era, revision);
+    let subscribes =
+        message.kind() == Kind::Request && message.method() == Some(&Method::SubscriptionsListen);
+    if subscribes && era == Era::Modern && !visit.accepts.events {
+        return Err(Box::new((entry, Failure::EventsOnly)));
+    }
     let session = if era == Era::Legacy && !handshake {
         if agreed.is_some_and(|agreed| names_another(mirrored.version, agreed)) {
             current.account.metrics().revision_differs.inc();
@@ -172,12 +177,12 @@ pub(crate) fn begin(
         handshake,
         session,
         sse: None,
+        askable: visit.accepts.events,
         principal,
         entry,
     })
 }
 
-        askable: visit.accepts.events,
 /// The session that a request names, if it names one. Of two names, which one would be meant?
 pub(crate) fn named_session(
     current: &Generation,
