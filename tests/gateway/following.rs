@@ -475,6 +475,7 @@ async fn nothing_is_followed_for_a_session_that_ends_between_two_streams() {
     client.fetch("DELETE").await;
 
     server.abandoned(&server.only("subscriptions/listen")).await;
+}
 
 #[tokio::test]
 async fn a_listener_that_takes_no_events_is_refused() {

@@ -203,7 +203,7 @@ impl Hop {
         Ok(match self.crossing {
             Crossing::None => (
                 self.between.request(message, &nothing),
-                Bridge::Relay(Relay::new(self.between, asked, asking())),
+                Bridge::Relay(Relay::new(self.between, asked, asking(), current.bounds.parked)),
             ),
             Crossing::Down => (
                 self.between.request(message, &nothing),

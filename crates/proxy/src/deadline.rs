@@ -16,6 +16,15 @@ pub(crate) struct Deadline {
     /// Absent once it may take as long as it likes.
     last: Option<Instant>,
     heard: Instant,
+    /// While a user is asked something.
+    thinking: Option<Thinking>,
+}
+
+/// The time of a user, which is nobody's silence: what of it was not counted yet, and how long it may go on.
+#[derive(Clone, Copy)]
+struct Thinking {
+    since: Instant,
+    until: Instant,
 }
 
 impl Deadline {
@@ -26,6 +35,7 @@ impl Deadline {
             timeouts,
             last: Some(now + timeouts.whole),
             heard: now,
+            thinking: None,
         }
     }
 
@@ -54,7 +64,39 @@ impl Deadline {
 
     /// Whatever the upstream says of a call shows that it works on it.
     pub(crate) fn note_life(&mut self) {
+        self.credit();
         self.heard = Instant::now();
+    }
+
+    /// A user is asked something, and may take so long. Who is asked already gets no more time for it, or a server
+    /// that goes on asking would never end.
+    pub(crate) fn ask(&mut self, patience: Duration) {
+        let since = Instant::now();
+        let until = since + patience;
+        self.thinking.get_or_insert(Thinking { since, until });
+    }
+
+    /// Whether a user is asked something.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.thinking.is_some()
+    }
+
+    /// Nothing is asked any more.
+    pub(crate) fn answered(&mut self) {
+        self.credit();
+        self.thinking = None;
+    }
+
+    /// Counts the time that a user has thought so far.
+    fn credit(&mut self) {
+        let Some(thinking) = &mut self.thinking else {
+            return;
+        };
+        let now = Instant::now().min(thinking.until);
+        let thought = now.saturating_duration_since(thinking.since);
+        thinking.since = now.max(thinking.since);
+        self.heard += thought;
+        self.last = self.last.map(|last| last + thought);
     }
 
     /// The time in which a user was asked is nobody's silence.
@@ -71,14 +113,20 @@ impl Deadline {
 
     fn moment(&self) -> Option<Instant> {
         let silent = self.heard + self.timeouts.silence;
-        self.last.map(|last| silent.min(last))
+        self.last.map(|last| silent.min(last) + self.left_to_think())
+    }
+
+    fn left_to_think(&self) -> Duration {
+        self.thinking.map_or(Duration::ZERO, |thinking| {
+            thinking.until.saturating_duration_since(thinking.since)
+        })
     }
 
     fn waited(&self) -> Duration {
-        if self.moment() == self.last {
-            self.timeouts.whole
-        } else {
-            self.timeouts.silence
+        let silent = self.heard + self.timeouts.silence;
+        match self.last {
+            Some(last) if last <= silent => self.timeouts.whole,
+            Some(_) | None => self.timeouts.silence,
         }
     }
 }
@@ -146,6 +194,37 @@ mod tests {
             wait(&mut deadline, 9 * SECOND).await,
             Err(Fault::Silent(25 * SECOND))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_thinks_in_the_middle_of_a_call_costs_it_no_time_either() {
+        let mut deadline = deadline();
+        deadline.ask(1000 * SECOND);
+
+        assert_eq!(wait(&mut deadline, 900 * SECOND).await, Ok(()));
+        assert_eq!(wait(&mut deadline, 90 * SECOND).await, Ok(()));
+        deadline.answered();
+
+        assert_eq!(wait(&mut deadline, 9 * SECOND).await, Ok(()));
+        assert_eq!(
+            wait(&mut deadline, 11 * SECOND).await,
+            Err(Fault::Silent(10 * SECOND))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_never_answers_is_waited_for_as_long_as_one_may_think() {
+        let mut deadline = deadline();
+        deadline.ask(100 * SECOND);
+        assert_eq!(wait(&mut deadline, 60 * SECOND).await, Ok(()));
+        // Asked once more before that was answered: no more time.
+        deadline.ask(100 * SECOND);
+
+        let began = Instant::now();
+        let outcome = wait(&mut deadline, 1000 * SECOND).await;
+
+        assert_eq!(outcome, Err(Fault::Silent(10 * SECOND)));
+        assert_eq!(began.elapsed(), 50 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -182,7 +182,7 @@ async fn down(
                 server: hop.between.client,
                 ..hop.between
             };
-            let bridge = Bridge::Relay(Relay::new(between, method.clone(), None));
+            let bridge = Bridge::Relay(Relay::new(between, method.clone(), None, current.bounds.parked));
             Answer::begin(200, incoming, bridge).await.map(Some)
         }
         Method::Initialize

@@ -1,5 +1,7 @@
 //! Both sides of one era: the server's messages pass, and so do its questions, each under an id of ours.
 
+use std::time::Duration;
+
 use mcp::translate::Between;
 use mcp::{Era, Id, Kind, Message, Method, Object};
 
@@ -16,14 +18,18 @@ pub(crate) struct Relay {
     asked: Method,
     /// Absent when its client cannot be asked anything.
     asking: Option<Asking>,
+    /// How long a user may take.
+    patience: Duration,
 }
 
 impl Relay {
-    pub(crate) fn new(between: Between, asked: Method, asking: Option<Asking>) -> Self {
+    /// Of a call whose client can be asked something, or cannot; its user may take so long for an answer.
+    pub(crate) fn new(between: Between, asked: Method, asking: Option<Asking>, patience: Duration) -> Self {
         Self {
             between,
             asked,
             asking,
+            patience,
         }
     }
 
@@ -31,11 +37,14 @@ impl Relay {
     pub(super) async fn next(&mut self, incoming: &mut Option<Incoming>) -> Result<Message, Failure> {
         loop {
             let incoming = over(incoming)?;
-            let message = incoming.next().await?;
+            let message = self.hear(incoming).await?;
             match (message.kind(), message.method()) {
                 (Kind::Result | Kind::Error, _) => return Ok(self.answer(message)),
                 (Kind::Request, _) => match self.question(&message) {
-                    Asks::Client(posed) => return Ok(posed),
+                    Asks::Client(posed) => {
+                        incoming.deadline().ask(self.patience);
+                        return Ok(posed);
+                    }
                     Asks::Nobody(refusal) => incoming.say(&refusal).await,
                     Asks::InVain => {}
                 },
@@ -54,6 +63,24 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// What the server says next. While its client's user thinks, its silence is not counted.
+    async fn hear(&self, incoming: &mut Incoming) -> Result<Message, Failure> {
+        if incoming.deadline().is_asking() {
+            let settled = async {
+                if let Some(asking) = &self.asking {
+                    asking.settled().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                message = incoming.next() => return message,
+                () = settled => {}
+            }
+            incoming.deadline().answered();
+        }
+        incoming.next().await
     }
 
     /// The answer as its client is to read it.
@@ -153,4 +180,70 @@ fn offering_every_revision(answer: &Message) -> Option<Message> {
         answer.id()?,
         &String::from_utf8_lossy(&edits.apply()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use mcp::Revision;
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, timeout};
+    use upstream::{Error, Fault, MessageStream, Timeouts};
+
+    use super::*;
+    use crate::deadline::Deadline;
+    use crate::session::questions::{Asker, Questions};
+    use crate::session::token;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A server that says what the test has it say.
+    struct Says(mpsc::UnboundedReceiver<Message>);
+
+    #[async_trait]
+    impl MessageStream for Says {
+        async fn next(&mut self) -> Result<Message, Error> {
+            match self.0.recv().await {
+                Some(message) => Ok(message),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_user_who_is_asked_is_not_the_servers() {
+        let (questions, session) = (Arc::new(Questions::default()), token::Id::new());
+        let between = Between {
+            client: Revision::V2025_11_25,
+            server: Revision::V2025_11_25,
+        };
+        let asking = Asker::new(&questions, &session).asking();
+        let mut relay = Relay::new(between, Method::ToolsCall, Some(asking), 300 * SECOND);
+        let (says, stream) = mpsc::unbounded_channel();
+        let timeouts = Timeouts {
+            silence: 10 * SECOND,
+            whole: 60 * SECOND,
+        };
+        let deadline = Deadline::begin(&"docs".into(), timeouts);
+        let call = Message::request(&Id::number(1), "tools/call", None);
+        let mut incoming = Some(Incoming::of(Box::new(Says(stream)), call, deadline));
+
+        says.send(Message::request(&Id::text("q"), "roots/list", None))
+            .unwrap();
+        let posed = relay.next(&mut incoming).await.unwrap();
+        let mut next = Box::pin(relay.next(&mut incoming));
+        let thinking = timeout(200 * SECOND, &mut next).await;
+        assert!(thinking.is_err(), "its user thinks: {thinking:?}");
+        questions.answered(&session, posed.id().unwrap()).unwrap();
+        let answered = Instant::now();
+        let end = next.await;
+
+        assert_eq!(answered.elapsed(), 10 * SECOND, "from then on its silence counts");
+        let Err(Failure::Upstream(error)) = end else {
+            panic!("{end:?}");
+        };
+        assert_eq!(error.fault, Fault::Silent(10 * SECOND));
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mcp::{Id, Message, Method};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::token;
@@ -42,6 +42,8 @@ struct Table {
 struct Unanswered {
     session: token::Id,
     asked: Asked,
+    /// Told when it is answered.
+    settled: Arc<Notify>,
 }
 
 /// What a client answers.
@@ -69,6 +71,8 @@ pub(crate) struct Asking {
     to: Asker,
     posed: Vec<u64>,
     listens: bool,
+    /// Told of each answer.
+    settled: Arc<Notify>,
 }
 
 impl Questions {
@@ -80,7 +84,9 @@ impl Questions {
             .unanswered
             .get(&number)
             .filter(|open| open.session == *session)?;
-        table.unanswered.remove(&number).map(|open| open.asked)
+        let answered = table.unanswered.remove(&number)?;
+        answered.settled.notify_one();
+        Some(answered.asked)
     }
 
     fn locked(&self) -> MutexGuard<'_, Table> {
@@ -131,6 +137,7 @@ impl Asker {
             to: self.clone(),
             posed: Vec::new(),
             listens: false,
+            settled: Arc::default(),
         }
     }
 
@@ -140,6 +147,7 @@ impl Asker {
             to: self.clone(),
             posed: self.questions.locked().resume(&self.session),
             listens: true,
+            settled: Arc::default(),
         }
     }
 }
@@ -172,10 +180,28 @@ impl Asking {
         }
         table.last += 1;
         let number = table.last;
-        let (session, asked) = (self.to.session.clone(), asked(number));
-        table.unanswered.insert(number, Unanswered { session, asked });
+        let open = Unanswered {
+            session: self.to.session.clone(),
+            asked: asked(number),
+            settled: Arc::clone(&self.settled),
+        };
+        table.unanswered.insert(number, open);
         self.posed.push(number);
         Some(number)
+    }
+
+    /// Waits until none of these questions waits for an answer. May be given up and asked again.
+    pub(crate) async fn settled(&self) {
+        while self.is_open() {
+            self.settled.notified().await;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let table = self.to.questions.locked();
+        self.posed
+            .iter()
+            .any(|number| table.unanswered.contains_key(number))
     }
 
     /// A notice of the server that it no longer waits for one of its answers, as its client is to read it.
