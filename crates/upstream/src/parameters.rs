@@ -41,7 +41,8 @@ impl Upstream {
         self.catalog_entry(headers).tools()?.parameters(tool)
     }
 
-    /// The same from a list that is read now: the upstream refused what the one before said.
+    /// The same from a list that is read now, since what the one before said was found wrong. Whoever calls with
+    /// wrong headers could have it read at will: within a minute of such a reading the list is the one of then.
     ///
     /// # Errors
     /// When the list cannot be read.
@@ -51,7 +52,11 @@ impl Upstream {
         headers: &Headers,
     ) -> Result<Option<Arc<Parameters>>, Error> {
         let entry = self.catalog_entry(headers);
-        Ok(self.read_tools(&entry).await?.parameters(tool))
+        if !entry.tools_were_doubted_within(LISTED_AGAIN) {
+            entry.doubt_tools();
+            self.read_tools(&entry).await?;
+        }
+        Ok(entry.tools().and_then(|tools| tools.parameters(tool)))
     }
 }
 

@@ -160,7 +160,7 @@ async fn down(
     };
     let upstream = &call.visit.upstream;
     if *method == Method::ToolsCall {
-        check_repeated_arguments(call, headers).await?;
+        check_repeated_arguments(call, headers, deadline).await?;
     }
     match method {
         Method::ServerDiscover => {
@@ -217,12 +217,16 @@ async fn down(
 
 /// A 2026-07-28 client repeats in headers what the tool's schema says, whatever server stands behind the schema
 /// (2026-07-28 basic/transports/streamable-http §Custom Headers). Where the schema cannot be had, nothing is checked.
-async fn check_repeated_arguments(call: &Call, headers: &Headers) -> Result<(), Failure> {
+async fn check_repeated_arguments(
+    call: &Call,
+    headers: &Headers,
+    deadline: &mut Deadline,
+) -> Result<(), Failure> {
     let (Some(tool), upstream) = (call.message.subject(), &call.visit.upstream) else {
         return Ok(());
     };
     let agree = |parameters: &Parameters| parameters.agree(|name| call.visit.lines(name), &call.message);
-    let listed = upstream.parameters(&tool, headers).await;
+    let listed = deadline.keep(upstream.parameters(&tool, headers)).await;
     let Ok(Some(listed)) = listed else {
         return Ok(());
     };
@@ -230,7 +234,7 @@ async fn check_repeated_arguments(call: &Call, headers: &Headers) -> Result<(), 
         return Ok(());
     }
     // Its client may have read a newer list than we have.
-    match upstream.parameters_anew(&tool, headers).await {
+    match deadline.keep(upstream.parameters_anew(&tool, headers)).await {
         Ok(Some(listed)) => Ok(agree(&listed)?),
         Ok(None) | Err(_) => Ok(()),
     }

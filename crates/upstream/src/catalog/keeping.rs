@@ -213,7 +213,7 @@ impl Keeping {
             None => {
                 let followed = self
                     .upstream
-                    .follow(wanted, Arc::clone(&self.entry.headers))
+                    .follow(wanted, &Pooled::default(), Arc::clone(&self.entry.headers))
                     .await;
                 followed.map(|following| self.following = Some(following))
             }

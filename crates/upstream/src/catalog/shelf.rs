@@ -73,6 +73,8 @@ struct State {
     tools: Option<Arc<List>>,
     /// … and when that was, or failed.
     tools_tried: Option<Instant>,
+    /// When it was last found wrong.
+    tools_doubted: Option<Instant>,
     /// When it is to be read again.
     due: Option<Instant>,
     failing: Option<Failing>,
@@ -280,6 +282,18 @@ impl Entry {
         self.locked()
             .tools_tried
             .is_some_and(|tried| tried.elapsed() < time)
+    }
+
+    /// Whether the list of tools was found wrong within this time, and read anew.
+    pub(crate) fn tools_were_doubted_within(&self, time: Duration) -> bool {
+        self.locked()
+            .tools_doubted
+            .is_some_and(|doubted| doubted.elapsed() < time)
+    }
+
+    /// The list of tools was found wrong just now.
+    pub(crate) fn doubt_tools(&self) {
+        self.locked().tools_doubted = Some(Instant::now());
     }
 
     /// Nobody keeps it fresh from now on, unless it is in use.

@@ -99,6 +99,30 @@ async fn a_list_that_cannot_be_read_is_not_read_again_at_once() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_found_wrong_is_read_anew_but_not_each_time() {
+    let mut peer = Peer::start().await;
+    let upstream = upstream(&peer, Revision::V2026_07_28);
+    let headers = Headers::default();
+    let server = async { peer.post("tools/list").await.result(r#"{"tools":[]}"#).await };
+    look_up(&upstream, "a", server).await.unwrap();
+
+    for _ in 0..2 {
+        let server = async {
+            let asked = peer.post("tools/list").await;
+            asked.result(r#"{"tools":[{"name":"a"}]}"#).await;
+        };
+        let (found, ()) = join(upstream.parameters_anew("a", &headers), server).await;
+        assert!(found.unwrap().is_some());
+        assert!(upstream.parameters_anew("a", &headers).await.unwrap().is_some());
+        assert!(peer.is_quiet());
+
+        tokio::time::pause();
+        tokio::time::advance(LISTED_AGAIN).await;
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
 async fn a_legacy_server_lists_in_the_session_that_all_share() {
     let mut peer = Peer::start().await;
     let upstream = upstream(&peer, Revision::V2025_06_18);

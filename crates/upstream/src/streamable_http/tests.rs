@@ -12,7 +12,7 @@ use mcp::Kind;
 use serde_json::json;
 
 use super::*;
-use crate::transport::{Messages, Reply};
+use crate::transport::Messages;
 use peer::{IDLE, Peer};
 
 const CAPABILITIES: &str = r#"{"elicitation":{}}"#;
