@@ -200,7 +200,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A server that says what the test has it say.
-    struct Says(mpsc::UnboundedReceiver<Message>);
+    struct Says(mpsc::Receiver<Message>);
 
     #[async_trait]
     impl MessageStream for Says {
@@ -221,7 +221,7 @@ mod tests {
         };
         let asking = Asker::new(&questions, &session).asking();
         let mut relay = Relay::new(between, Method::ToolsCall, Some(asking), 300 * SECOND);
-        let (says, stream) = mpsc::unbounded_channel();
+        let (says, stream) = mpsc::channel(1);
         let timeouts = Timeouts {
             silence: 10 * SECOND,
             whole: 60 * SECOND,
@@ -230,8 +230,8 @@ mod tests {
         let call = Message::request(&Id::number(1), "tools/call", None);
         let mut incoming = Some(Incoming::of(Box::new(Says(stream)), call, deadline));
 
-        says.send(Message::request(&Id::text("q"), "roots/list", None))
-            .unwrap();
+        let question = Message::request(&Id::text("q"), "roots/list", None);
+        says.send(question).await.unwrap();
         let posed = relay.next(&mut incoming).await.unwrap();
         let mut next = Box::pin(relay.next(&mut incoming));
         let thinking = timeout(200 * SECOND, &mut next).await;
