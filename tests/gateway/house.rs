@@ -170,17 +170,19 @@ fn a_file_is_called_after_what_is_in_it() {
 /// What nobody opens is not compiled, and a test there passes whatever it says.
 #[test]
 fn every_room_has_a_door() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = files();
-    let tests = files_below(Path::new(env!("CARGO_MANIFEST_DIR")));
-    files.extend(
-        tests
-            .into_iter()
-            .map(|(file, text)| (format!("tests/{file}"), text)),
-    );
+    for room in ["tests", "benches"] {
+        let found = files_below(&root.join(room)).into_iter();
+        files.extend(found.map(|(file, text)| (format!("{room}/{file}"), text)));
+    }
+    let benches = fs::read_to_string(root.join("benches/Cargo.toml")).unwrap();
     for file in files.keys() {
         let (folder, name) = file.trim_end_matches(".rs").rsplit_once('/').unwrap();
         // A file beside the manifest's own folders is a target by itself.
-        let is_a_target = ["main", "lib"].contains(&name) || folder.ends_with("/tests");
+        let is_a_target = ["main", "lib"].contains(&name)
+            || folder.ends_with("/tests")
+            || (folder == "benches" && benches.contains(&format!("path = \"{name}.rs\"")));
         let before = ["/lib.rs", "/main.rs", ".rs"].map(|end| format!("{folder}{end}"));
         let mut before = before.iter().filter_map(|file| files.get(file));
         let opens = |text: &String| {
