@@ -79,19 +79,22 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
         between,
         crossing,
     } = hop;
-    let opened = upstream.open(conversation, headers);
-    let exchange = deadline.keep(opened).await?;
-    let mut incoming = Incoming::new(exchange, request, deadline);
-    if crossing == Crossing::Down {
-        incoming = incoming.told_if_given_up(current);
-    }
-    let sent = match bridge.taken_back() {
-        None => incoming.send().await?,
+    let sending = async {
+        let exchange = deadline.keep(upstream.open(conversation, headers)).await?;
+        let mut incoming = Incoming::new(exchange, request, deadline);
+        if crossing == Crossing::Down {
+            incoming = incoming.told_if_given_up(current);
+        }
+        let sent = incoming.send().await?;
+        Ok::<_, Failure>((incoming, sent))
+    };
+    let (incoming, sent) = match bridge.taken_back() {
+        None => sending.await?,
         Some(taken_back) => tokio::select! {
             biased;
-            // Its server hears of it by the end of the exchange.
+            // Its server hears of it by the end of the exchange, if it has begun.
             () = taken_back.cancelled() => return Err(Fault::Cancelled.of(&upstream.name).into()),
-            sent = incoming.send() => sent?,
+            sent = sending => sent?,
         },
     };
     call.entry.heard();

@@ -1,5 +1,5 @@
 //! What comes and goes while a call runs: reports, lines of a log, and the end of it that nobody waited for.
-use harness::{Answer, Gate, MODERN, Mood, Reply, Server};
+use harness::{Answer, Gate, Gateway, MODERN, Mood, Reply, Server};
 use serde_json::{Value, json};
 
 use super::{META, gateway, meta};
@@ -162,6 +162,27 @@ async fn a_cancellation_closes_what_a_2026_07_28_server_writes_to() {
             "closing says it"
         );
     }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_turn_can_be_taken_back() {
+    let server = endless(Mood::Modern, true).await;
+    let upstream = format!("{{ url: \"{}\", max_concurrency: 1 }}", server.url());
+    let gateway = Gateway::new().upstream("docs", upstream).start().await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await;
+    let _running = client.send("tools/call", json!({ "name": "echo" })).await;
+    server.asked_for("tools/call").await;
+
+    let call = client.request("tools/call", json!({ "name": "echo" }));
+    let waiting = client.send_message(&call).await;
+    gateway.counted("causeway_running_requests 2").await;
+    client
+        .notify("notifications/cancelled", json!({ "requestId": call["id"] }))
+        .await;
+
+    let answer = waiting.answer().await;
+    assert!(answer.messages.is_empty(), "{answer:?}");
+    server.only("tools/call");
 }
 
 #[tokio::test]
