@@ -12,6 +12,7 @@ mod connections;
 mod connection;
 mod carrier;
 
+mod started;
 mod opening;
 mod posting;
 mod server;

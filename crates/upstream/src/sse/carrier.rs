@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp::{Id, Kind, Message, Method};
 
-use super::connection::{Asked, Connection, LEFT, Started};
+use super::connection::{Asked, Connection, LEFT};
 use super::connections::Connections;
+use super::started::Started;
 use crate::error::{Error, Fault};
 use crate::transport::{Headers, Link, MessageStream, Pooled, Reply};
 

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::opening::Opened;
 use super::posting::{self, Untaken, Verdict};
 use super::server::Server;
+use super::started::Started;
 use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::pending::{Attribution, Ticket};
@@ -61,11 +62,6 @@ pub(super) struct Connection {
     garbage: AtomicU64,
     started: Instant,
     last_used: AtomicU64,
-}
-
-/// A connection that was opened and that nobody keeps yet: it ends when this is dropped.
-pub(super) struct Started {
-    connection: Option<Arc<Connection>>,
 }
 
 /// What a connection needs to run.
@@ -114,10 +110,7 @@ impl Connection {
             last_used: AtomicU64::new(0),
         });
         let life = Arc::clone(&connection).live(opened.response, opened.reader);
-        let started = Started {
-            connection: Some(connection),
-        };
-        (started, life)
+        (Started::new(connection), life)
     }
 
     /// Sends a request, without waiting for anything.
@@ -448,29 +441,6 @@ impl Asked {
             Some(fault) => self.connection.server.fails(fault),
             None if self.connection.ended.get().is_none() => self.connection.server.fails(Fault::Cancelled),
             None => self.connection.ending(),
-        }
-    }
-}
-
-impl Started {
-    pub(super) fn connection(&self) -> &Arc<Connection> {
-        self.connection
-            .as_ref()
-            .expect("only `keep`, which consumes it, takes it out")
-    }
-
-    /// The connection is kept from now on by whoever asked.
-    pub(super) fn keep(mut self) -> Arc<Connection> {
-        self.connection
-            .take()
-            .expect("only `keep`, which consumes it, takes it out")
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.stop();
         }
     }
 }

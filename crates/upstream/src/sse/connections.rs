@@ -14,9 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Connection, Setup, Started};
+use super::connection::{Connection, Setup};
 use super::opening;
 use super::server::Server;
+use super::started::Started;
 use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::handshake;
