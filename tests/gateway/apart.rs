@@ -108,16 +108,28 @@ async fn a_child_that_speaks_before_it_answers_is_understood() {
 }
 
 #[tokio::test]
-async fn no_more_children_are_started_than_the_bound_allows() {
+async fn no_more_children_are_started_than_the_bound_allows_where_all_are_used() {
     let scratch = tempfile::tempdir().unwrap();
-    let pids = scratch.path().join("pids").display().to_string();
-    let child = misbehave(&["--era", "legacy", "--pids", &pids]);
+    let file = |name: &str| scratch.path().join(name).display().to_string();
+    let (pids, told) = (file("pids"), file("told"));
+    let hanging = ["--hang-on", "vendor/hang", "--pids", &pids, "--told", &told];
+    let child = misbehave(&[&["--era", "legacy"], &hanging[..]].concat());
     let gateway = Gateway::new()
         .upstream("bounded", child)
         .config("bounds: { children: 2 }")
         .start()
         .await;
     let before = std::fs::read_to_string(&pids).unwrap().lines().count();
+    let mut used = Vec::new();
+    for _ in 0..2 {
+        let client = gateway.client("/mcp").legacy("2025-06-18").await;
+        used.push(client.send("vendor/hang", json!({})).await);
+    }
+    until("both to be asked", || {
+        let told = std::fs::read_to_string(&told).unwrap();
+        (told.matches("vendor/hang").count() == 2).then_some(())
+    })
+    .await;
 
     let mut greetings = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -129,17 +141,53 @@ async fn no_more_children_are_started_than_the_bound_allows() {
     }
     let answers = greetings.join_all().await;
 
-    let begun = answers
-        .iter()
-        .filter(|answer| answer.last().get("result").is_some())
-        .count();
     let started = std::fs::read_to_string(&pids).unwrap().lines().count() - before;
-    assert_eq!((begun, started), (2, 2), "{answers:?}");
-    let refused = answers
-        .iter()
-        .find(|answer| answer.last().get("error").is_some())
-        .unwrap();
-    assert!(refused.complaint().contains("bounds.children"), "{refused:?}");
+    assert_eq!(started, 2, "{answers:?}");
+    for refused in answers {
+        assert!(refused.complaint().contains("bounds.children"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_session_that_is_idle_longest_makes_place_and_goes_on_when_its_client_comes_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("pids").display().to_string();
+    let child = misbehave(&["--era", "legacy", "--pids", &file]);
+    let gateway = Gateway::new()
+        .upstream("bounded", child)
+        .config("bounds: { children: 2 }")
+        .start()
+        .await;
+    let pids = || -> Vec<u32> {
+        let lines = std::fs::read_to_string(&file).unwrap();
+        lines.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    let before = pids().len();
+    let echo = json!({ "message": "hi" });
+
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let client = gateway.client("/mcp").legacy("2025-06-18").await;
+        client.call("echo", echo.clone()).await;
+        clients.push(client);
+    }
+    let lives: Vec<_> = pids()[before..].iter().map(|pid| is_alive(*pid)).collect();
+    assert_eq!(lives, [false, true, true]);
+
+    let result = clients[0].call("echo", echo).await;
+    assert_eq!(result["content"][0]["text"], "hi");
+    let lives: Vec<_> = pids()[before..].iter().map(|pid| is_alive(*pid)).collect();
+    assert_eq!(lives, [false, false, true, true]);
+    let metrics = gateway.admin("/metrics").await.text();
+    for counted in [
+        "displaced_total{upstream=\"bounded\"} 2",
+        "renewed_total{upstream=\"bounded\"} 1",
+    ] {
+        assert!(
+            metrics.contains(&format!("causeway_upstream_sessions_{counted}")),
+            "{metrics}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -170,3 +170,20 @@ async fn an_endpoint_elsewhere_is_not_followed() {
     assert!(!answer.complaint().contains(elsewhere.address()), "{answer:?}");
     assert_eq!(elsewhere.requests().len(), 0);
 }
+
+#[tokio::test]
+async fn an_idle_connection_makes_place_and_its_session_goes_on() {
+    let server = Server::start(Mood::Sse("2024-11-05")).await;
+    let gateway = Gateway::new()
+        .server("old", &server)
+        .config("bounds: { children: 1 }")
+        .start()
+        .await;
+    let first = gateway.client("/mcp/old").legacy("2024-11-05").await;
+    let second = gateway.client("/mcp/old").legacy("2024-11-05").await;
+
+    for client in [&second, &first, &second] {
+        let result = client.call("echo", json!({ "message": "hi" })).await;
+        assert_eq!(result["content"][0]["text"], "hi");
+    }
+}

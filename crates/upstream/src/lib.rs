@@ -19,6 +19,7 @@ mod taken_back;
 mod steady;
 mod breaker;
 mod slots;
+mod seats;
 mod backoff;
 mod pause;
 

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub probes: IntCounterVec,
     /// Sessions that an upstream had lost and that were begun anew.
     pub renewed: IntCounterVec,
+    /// Idle sessions with a process or a connection of their own that made place for another.
+    pub displaced: IntCounterVec,
     /// Whether an upstream is left alone for a while since it could not be reached: 1 or 0.
     pub breaker_open: IntGaugeVec,
     /// Event streams of HTTP+SSE servers that are open now.
@@ -82,6 +84,10 @@ impl Metrics {
             renewed: counter(
                 "causeway_upstream_sessions_renewed_total",
                 "Sessions that the upstream had lost and that were begun anew.",
+            )?,
+            displaced: counter(
+                "causeway_upstream_sessions_displaced_total",
+                "Idle sessions with a process or a connection of their own that made place for another.",
             )?,
             breaker_open: gauge(
                 "causeway_upstream_breaker_open",

@@ -141,6 +141,14 @@ impl Pending {
         table.requests.clear();
     }
 
+    /// The same, if no request runs; else it is false, and nothing has changed.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let mut table = self.locked();
+        let idle = table.requests.is_empty();
+        table.closed |= idle;
+        idle
+    }
+
     /// The wire's id of the request that a client knows by this one.
     pub(crate) fn id_of(&self, asked: &Id) -> Option<u64> {
         let table = self.locked();

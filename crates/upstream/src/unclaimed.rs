@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use mcp::{Message, Method};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Messages that may wait for a reader.
 const QUEUE: usize = 64;
@@ -30,6 +31,8 @@ struct Queue {
     /// Those who read, in the order they came: the last one is served.
     readers: Vec<u64>,
     last_reader: u64,
+    /// When the last of them left.
+    read_until: Option<Instant>,
 }
 
 /// One who reads. Of several the newest is served, since a client that opens a second stream seldom
@@ -85,6 +88,11 @@ impl Unclaimed {
         !self.locked().readers.is_empty()
     }
 
+    /// When one who read left last.
+    pub(crate) fn read_until(&self) -> Option<Instant> {
+        self.locked().read_until
+    }
+
     /// Whether anything waits to be read.
     #[cfg(test)]
     pub(crate) fn is_waiting(&self) -> bool {
@@ -136,10 +144,10 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.unclaimed
-            .locked()
-            .readers
-            .retain(|number| *number != self.number);
+        let mut queue = self.unclaimed.locked();
+        queue.readers.retain(|number| *number != self.number);
+        queue.read_until = Some(Instant::now());
+        drop(queue);
         self.unclaimed.changed.notify_waiters();
     }
 }

@@ -189,5 +189,6 @@ impl Drop for Answer {
         if self.cancellable {
             self.connection.give_up(self.asked.id(), LEFT, &self.headers);
         }
+        self.connection.touch();
     }
 }

@@ -24,6 +24,7 @@ use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::pending::{Attribution, Ticket};
 use crate::routing::{Routing, refusal};
+use crate::seats::Seated;
 use crate::transport::{Headers, MessageStream};
 use crate::unclaimed::Reader;
 
@@ -304,9 +305,21 @@ impl Connection {
         self.posts.spawn_on(posting, &self.runtime);
     }
 
-    fn touch(&self) {
+    /// It was used until now.
+    pub(super) fn touch(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_used.store(now, Ordering::Relaxed);
+    }
+
+    fn last_used(&self) -> Instant {
+        let spoken = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
+        let heard = self.routing.unclaimed.read_until();
+        heard.map_or(spoken, |heard| heard.max(spoken))
+    }
+
+    /// Whether a call runs, or somebody listens.
+    fn is_used(&self) -> bool {
+        self.routing.pending.running() > 0 || self.routing.unclaimed.is_read()
     }
 
     async fn live(self: Arc<Self>, response: Response, reader: SseReader) {
@@ -337,9 +350,8 @@ impl Connection {
 
     async fn idle(&self) {
         loop {
-            let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
-            let left = (used + self.server.bounds.idle).saturating_duration_since(Instant::now());
-            let in_use = self.routing.pending.running() > 0 || self.routing.unclaimed.is_read();
+            let left = (self.last_used() + self.server.bounds.idle).saturating_duration_since(Instant::now());
+            let in_use = self.is_used();
             if left.is_zero() && !in_use {
                 return;
             }
@@ -396,6 +408,23 @@ impl Connection {
                 "its event stream held {many} events that are no message"
             ))),
         }
+    }
+}
+
+impl Seated for Connection {
+    fn idle_since(&self) -> Option<Instant> {
+        let idle = self.is_alive() && !self.is_used();
+        idle.then(|| self.last_used())
+    }
+
+    fn displace(&self) -> bool {
+        // What is asked from now on finds it ended, before anything was sent.
+        let idle = !self.routing.unclaimed.is_read() && self.routing.pending.close_if_idle();
+        if idle {
+            self.stop();
+            tracing::debug!(upstream = %self.server.name, "an idle connection made place for another");
+        }
+        idle
     }
 }
 

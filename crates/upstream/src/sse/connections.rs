@@ -10,7 +10,6 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
 use mcp::Id;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use crate::error::{Error, Fault};
 use crate::flight::Flight;
 use crate::handshake;
 use crate::pending::Attribution;
+use crate::seats::{NoSeat, Seat, Seats};
 use crate::transport::{Agreement, Headers, Pooled, Session};
 
 /// A handshake of ours, cold start of the server included.
@@ -59,7 +59,7 @@ pub(super) struct Connections {
     /// Serve requests that come without a session.
     pooled: Mutex<Places>,
     /// One for each connection that serves one session or one principal, from before its opening until it has ended.
-    seats: Arc<Semaphore>,
+    seats: Seats,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -80,13 +80,14 @@ struct Place {
 
 impl Connections {
     pub(super) fn new(server: Arc<Server>, runtime: Handle) -> Self {
-        let seats = server.bounds.sessions.min(Semaphore::MAX_PERMITS);
+        let displaced = server.metrics.displaced.with_label_values(&[&server.name]);
+        let seats = Seats::new(server.bounds.sessions, displaced);
         Self {
             server,
             runtime,
             private: Mutex::default(),
             pooled: Mutex::default(),
-            seats: Arc::new(Semaphore::new(seats)),
+            seats,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -96,7 +97,7 @@ impl Connections {
     ///
     /// # Errors
     /// When it cannot be opened, or the server does not agree; [`Fault::Full`] when there are as many as
-    /// there may be.
+    /// there may be, all of them in use.
     pub(super) async fn pooled(
         self: &Arc<Self>,
         pooled: &Pooled,
@@ -124,10 +125,10 @@ impl Connections {
     /// Opens a connection for one session.
     ///
     /// # Errors
-    /// [`Fault::Full`] when there are as many as there may be.
+    /// [`Fault::Full`] when there are as many as there may be, all of them in use.
     pub(super) async fn open_private(self: &Arc<Self>, headers: &Arc<Headers>) -> Result<Started, Error> {
         self.private().retain(|_, connection| connection.is_alive());
-        let seat = self.seat()?;
+        let seat = self.seat().await?;
         let afterwards = |_| async {}.boxed();
         self.open(headers, Attribution::Oldest, Some(seat), afterwards)
             .await
@@ -198,7 +199,7 @@ impl Connections {
             passed: Vec::new(),
         });
         let (seat, attribution) = match key.pooled.is_private() {
-            true => (Some(self.seat()?), Attribution::OnlyIfAlone),
+            true => (Some(self.seat().await?), Attribution::OnlyIfAlone),
             false => (None, Attribution::Unasked),
         };
         let (connections, reopened, again) = (Arc::clone(self), Arc::downgrade(place), key.clone());
@@ -255,7 +256,7 @@ impl Connections {
         self: &Arc<Self>,
         headers: &Arc<Headers>,
         attribution: Attribution,
-        seat: Option<OwnedSemaphorePermit>,
+        seat: Option<Seat>,
         afterwards: impl FnOnce(Arc<Connection>) -> BoxFuture<'static, ()> + Send + 'static,
     ) -> Result<Started, Error> {
         let (connections, headers) = (Arc::clone(self), Arc::clone(headers));
@@ -291,15 +292,29 @@ impl Connections {
         arrived.unwrap_or_else(|_| Err(self.is_stopping()))
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned();
-        seat.map_err(|_| {
+    /// A place for a connection of a session's or a principal's own.
+    async fn seat(&self) -> Result<Seat, Error> {
+        let seat = self.seats.take(|| self.seated()).await;
+        seat.map_err(|NoSeat| {
             let bound = format!(
-                "{} connections that serve one session or one principal each (`bounds.children`)",
-                self.server.bounds.sessions
+                "{} connections that serve one session or one principal each (`bounds.children`), all in use",
+                self.seats.bound()
             );
             self.fails(Fault::Full(bound))
         })
+    }
+
+    /// The connections that have a place, and are past their handshake.
+    fn seated(&self) -> Vec<Arc<Connection>> {
+        let mut seated: Vec<_> = self.private().values().cloned().collect();
+        for (key, place) in &self.locked().by_key {
+            if key.pooled.is_private()
+                && let Some((connection, _)) = place.taken()
+            {
+                seated.push(connection);
+            }
+        }
+        seated
     }
 
     fn place(&self, key: &Key) -> Arc<Place> {
@@ -341,7 +356,7 @@ impl Connections {
 
     #[cfg(test)]
     pub(super) fn seats_taken(&self) -> bool {
-        self.seats.available_permits() < self.server.bounds.sessions
+        self.seats.are_taken()
     }
 
     fn is_stopping(&self) -> Error {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use mcp::{Id, Message};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +20,7 @@ use crate::handshake;
 use crate::metrics::Metrics;
 use crate::pause::Pauses;
 use crate::pending::Attribution;
+use crate::seats::{NoSeat, Seat, Seats};
 use crate::transport::{Agreement, Discovery, Pooled, Session};
 
 /// A handshake of ours, a download by `npx` or `uvx` included.
@@ -43,7 +43,7 @@ pub(super) struct Children {
     /// Serve one legacy session each.
     private: Mutex<HashMap<Box<str>, Arc<Wire>>>,
     /// One for each child that serves one session or one principal, from before its start until it has ended.
-    pub(super) seats: Arc<Semaphore>,
+    pub(super) seats: Seats,
     pub(super) pauses: Arc<Pauses>,
     stopping: CancellationToken,
     pub(super) lives: TaskTracker,
@@ -58,6 +58,7 @@ impl Children {
         bounds: Bounds,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let displaced = metrics.displaced.with_label_values(&[&name]);
         Self {
             name,
             command,
@@ -69,7 +70,7 @@ impl Children {
             shared: Slot::default(),
             pooled: Mutex::default(),
             private: Mutex::new(HashMap::new()),
-            seats: Arc::new(Semaphore::new(bounds.children.min(Semaphore::MAX_PERMITS))),
+            seats: Seats::new(bounds.children, displaced),
             pauses: Arc::new(Pauses::default()),
             stopping: CancellationToken::new(),
             lives: TaskTracker::new(),
@@ -84,7 +85,7 @@ impl Children {
     /// Starts a child for one session.
     pub(super) async fn start_private(self: &Arc<Self>) -> Result<Started, Error> {
         self.private().retain(|_, wire| wire.is_alive());
-        let seat = self.seat()?;
+        let seat = self.seat().await?;
         self.start(Attribution::Oldest, Some(self.bounds.idle), Some(seat))
             .await
     }
@@ -92,7 +93,7 @@ impl Children {
     /// The child of this session of the gateway's own, its handshake done.
     ///
     /// # Errors
-    /// [`Fault::Full`] when there are as many as there may be.
+    /// [`Fault::Full`] when there are as many as there may be, all of them in use.
     pub(super) async fn greeted(self: &Arc<Self>, pooled: &Pooled) -> Result<(Arc<Wire>, Agreement), Error> {
         if !pooled.is_private() {
             let wire = self.shared.get_or_start(|| self.start_shared()).await?;
@@ -136,7 +137,7 @@ impl Children {
 
     /// Starts a child that one principal's calls share.
     async fn start_pooled(self: &Arc<Self>) -> Result<Started, Error> {
-        let seat = self.seat()?;
+        let seat = self.seat().await?;
         self.start(Attribution::OnlyIfAlone, Some(self.bounds.idle), Some(seat))
             .await
     }
@@ -154,15 +155,25 @@ impl Children {
         slot
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned();
-        seat.map_err(|_| {
+    /// A place for a child of a session's or a principal's own.
+    async fn seat(&self) -> Result<Seat, Error> {
+        let seat = self.seats.take(|| self.seated()).await;
+        seat.map_err(|NoSeat| {
             let bound = format!(
-                "{} processes that serve one session or one principal each (`bounds.children`)",
-                self.bounds.children
+                "{} processes that serve one session or one principal each (`bounds.children`), all in use",
+                self.seats.bound()
             );
             Fault::Full(bound).of(&self.name)
         })
+    }
+
+    /// The children that have a place, and are past their handshake.
+    fn seated(&self) -> Vec<Arc<Wire>> {
+        let mut seated: Vec<_> = self.private().values().cloned().collect();
+        let pooled = self.pooled();
+        let greeted = pooled.values().filter_map(|slot| slot.taken());
+        seated.extend(greeted.filter(|wire| wire.agreed.initialized()));
+        seated
     }
 
     /// Keeps a child for the session that it agreed to, and names the session.
@@ -212,7 +223,7 @@ impl Children {
         self: &Arc<Self>,
         attribution: Attribution,
         idle: Option<Duration>,
-        seat: Option<OwnedSemaphorePermit>,
+        seat: Option<Seat>,
     ) -> Result<Started, Error> {
         self.pauses.wait(&self.name).await?;
         let children = Arc::clone(self);

@@ -193,6 +193,7 @@ impl Drop for Answer {
         if self.cancellable {
             self.wire.give_up(self.ticket.id, LEFT);
         }
+        self.wire.touch();
     }
 }
 

@@ -34,6 +34,12 @@ impl Slot {
         place.map_or(true, |place| place.as_ref().is_some_and(|wire| wire.is_alive()))
     }
 
+    /// The child that is here, if it takes requests.
+    pub(super) fn taken(&self) -> Option<Arc<Wire>> {
+        let place = self.place.try_lock().ok()?;
+        place.as_ref().filter(|wire| wire.is_alive()).cloned()
+    }
+
     /// Puts a child that was started elsewhere in this place, unless one there takes requests: that one
     /// may be answering some.
     pub(super) async fn fill(&self, started: Started) {

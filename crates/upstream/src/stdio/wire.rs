@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::pause::Pauses;
 use crate::pending::{Attribution, Ticket};
 use crate::routing::{Routing, refusal};
+use crate::seats::Seated;
 use crate::transport::Agreement;
 
 /// Lines that may wait for a child that is slow to read.
@@ -201,9 +202,21 @@ impl Wire {
         fault.of(&self.upstream)
     }
 
-    fn touch(&self) {
+    /// It was used until now.
+    pub(super) fn touch(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_used.store(now, Ordering::Relaxed);
+    }
+
+    fn last_used(&self) -> Instant {
+        let spoken = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
+        let heard = self.routing.unclaimed.read_until();
+        heard.map_or(spoken, |heard| heard.max(spoken))
+    }
+
+    /// Whether a call runs, or somebody listens.
+    fn is_used(&self) -> bool {
+        self.routing.pending.running() > 0 || self.routing.unclaimed.is_read()
     }
 
     async fn live(self: Arc<Self>, setup: Setup, mut process: Process, queue: mpsc::Receiver<Line>) {
@@ -241,9 +254,8 @@ impl Wire {
             return std::future::pending().await;
         };
         loop {
-            let used = self.started + Duration::from_millis(self.last_used.load(Ordering::Relaxed));
-            let left = (used + idle).saturating_duration_since(Instant::now());
-            let in_use = self.routing.pending.running() > 0 || self.routing.unclaimed.is_read();
+            let left = (self.last_used() + idle).saturating_duration_since(Instant::now());
+            let in_use = self.is_used();
             if left.is_zero() && !in_use {
                 return;
             }
@@ -356,6 +368,23 @@ impl Wire {
         self.taken_back
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Seated for Wire {
+    fn idle_since(&self) -> Option<Instant> {
+        let idle = self.is_alive() && !self.is_used();
+        idle.then(|| self.last_used())
+    }
+
+    fn displace(&self) -> bool {
+        // What is asked from now on finds it ended, before anything was written.
+        let idle = !self.routing.unclaimed.is_read() && self.routing.pending.close_if_idle();
+        if idle {
+            self.stop();
+            tracing::debug!(upstream = %self.upstream, "an idle process made place for another");
+        }
+        idle
     }
 }
 

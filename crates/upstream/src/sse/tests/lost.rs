@@ -4,7 +4,10 @@ use super::*;
 use crate::transport::Reply;
 
 /// A call that runs over the shared connection, as the server knows it.
-async fn begun(waiting: &mut (impl Future<Output = Result<Reply, Error>> + Unpin), peer: &mut Peer) -> Post {
+pub(super) async fn begun(
+    waiting: &mut (impl Future<Output = Result<Reply, Error>> + Unpin),
+    peer: &mut Peer,
+) -> Post {
     let begun = async {
         tokio::select! {
             _ = waiting => panic!("it is not answered yet"),

@@ -79,10 +79,12 @@ async fn a_connection_counts_from_before_its_opening_until_it_has_ended() {
     let mut peer = Peer::start().await;
     let sse = peer.client_of(SMALL, 1);
     let (session, stream) = session(&sse, &mut peer).await;
+    let listening = soon(sse.listen(&session, Arc::default())).await.unwrap();
 
     let second = fault(open(&sse, Conversation::Greeting)).await;
     assert!(matches!(second, Fault::Full(_)), "{second:?}");
 
+    drop(listening);
     soon(sse.end(&session, &Headers::default())).await;
     soon(stream.closed()).await;
     soon(async {

@@ -1,5 +1,6 @@
 //! A principal's own connection: who is asked on it, and what becomes of it.
 
+use super::lost::begun;
 use super::*;
 
 fn pooled(scope: &str) -> Pooled {
@@ -69,8 +70,15 @@ async fn a_principal_has_a_connection_of_its_own_whose_question_is_the_only_call
     drop(messages);
     assert!(peer.is_quiet(), "it is told once");
 
-    let _bob = own(&sse, &mut peer, "bob").await;
-    let full = fault(open(&sse, Conversation::Pooled(pooled("eve")))).await;
+    // A third gets the place of who is idle, and a fourth none where all are used.
+    let (mut bob, _bob) = own(&sse, &mut peer, "bob").await;
+    let mut bobs = bob.send(&call);
+    begun(&mut bobs, &mut peer).await;
+    let (mut eve, _eve) = own(&sse, &mut peer, "eve").await;
+    soon(stream.closed()).await;
+    let mut eves = eve.send(&call);
+    begun(&mut eves, &mut peer).await;
+    let full = fault(open(&sse, Conversation::Pooled(pooled("joe")))).await;
     assert!(matches!(full, Fault::Full(_)), "{full:?}");
     soon(sse.stop()).await;
 }

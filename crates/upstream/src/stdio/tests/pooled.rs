@@ -69,14 +69,20 @@ async fn a_principal_has_a_child_of_its_own_whose_question_is_the_only_call_s() 
         "{heard}"
     );
 
-    // Another principal has another child, and a third finds no place.
-    let other = soon(open(&stdio, Conversation::Pooled(pooled("bob")))).await;
-    assert!(other.is_ok());
+    // Another principal has another child, and a third finds no place as long as both are used.
+    let mut other = soon(open(&stdio, Conversation::Pooled(pooled("bob"))))
+        .await
+        .unwrap();
+    let (_, running) = ask(&mut other, &tool_call()).await;
     let full = open(&stdio, Conversation::Pooled(pooled("eve")))
         .await
         .err()
         .unwrap();
     assert!(matches!(full.fault, Fault::Full(_)), "{full}");
+    drop(running);
+    let third = soon(open(&stdio, Conversation::Pooled(pooled("eve")))).await;
+    assert!(third.is_ok());
+    drop(stream);
     soon(stdio.stop()).await;
 }
 
