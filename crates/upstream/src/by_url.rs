@@ -198,6 +198,10 @@ impl Transport for ByUrl {
         Ok(self.found.share(pooled, headers).await?.0)
     }
 
+    fn forget(&self, headers: &Headers) {
+        self.found.http.forget(headers);
+    }
+
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {
         let found = &self.found;
         let way = match conversation {

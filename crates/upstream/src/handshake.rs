@@ -233,6 +233,8 @@ impl Knowledge {
                 if !state.doubted.may() {
                     return Ok(None);
                 }
+                // What was agreed with another server answers nothing.
+                transport.forget(&headers);
                 state.ask(transport, headers).await.map(Some)
             }
         };

@@ -340,7 +340,14 @@ impl Upstream {
             return outcome;
         }
         let not_spoken = match eras.modern {
-            Some(_) => self.knowledge.doubt_legacy(),
+            Some(_) => {
+                let doubted = self.knowledge.doubt_legacy();
+                if doubted {
+                    // What was agreed with another server answers nothing.
+                    self.transport.forget(headers);
+                }
+                doubted
+            }
             // It spoke legacy and does not seem to any more.
             None => {
                 let anew = self.doubt(headers).await;

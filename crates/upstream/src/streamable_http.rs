@@ -97,13 +97,6 @@ impl StreamableHttp {
     }
 }
 
-impl StreamableHttp {
-    /// Something else answers there now: the next caller with these credentials begins a session anew.
-    pub(crate) fn forget(&self, headers: &Headers) {
-        self.server.pooled.forget_any(&headers.injected);
-    }
-}
-
 #[async_trait]
 impl Transport for StreamableHttp {
     async fn discover(&self, headers: &Headers) -> Result<Discovery, Error> {
@@ -132,6 +125,10 @@ impl Transport for StreamableHttp {
         let lease = self.server.lease(pooled, headers).await?;
         let agreement = lease.agreement().cloned();
         agreement.ok_or_else(|| self.server.fails(Fault::SessionGone))
+    }
+
+    fn forget(&self, headers: &Headers) {
+        self.server.pooled.forget_any(&headers.injected);
     }
 
     async fn open(&self, conversation: &Conversation, headers: Arc<Headers>) -> Result<Box<dyn Link>, Error> {

@@ -131,6 +131,10 @@ pub trait Transport: Send + Sync {
     /// as there may be.
     async fn share(&self, pooled: &Pooled, headers: &Headers) -> Result<Agreement, Error>;
 
+    /// Something else may answer there now: the next session of the gateway's own with these credentials is
+    /// begun anew. Where the wire is the session, it ends with what answered.
+    fn forget(&self, _headers: &Headers) {}
+
     /// Opens what carries the messages of a conversation.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 
 use super::*;
+use crate::handshake;
 use crate::metrics::Metrics;
 use crate::registry::Timeouts;
 use crate::streamable_http::tests::peer::{Asked, Peer};
@@ -149,4 +150,32 @@ async fn that_a_revision_is_not_spoken_is_never_told_a_client() {
     let fault = called(&upstream, server).await.unwrap_err().fault;
     assert!(matches!(fault, Fault::Broken(_)), "{fault:?}");
     assert!(peer.is_quiet() && is_modern(&upstream));
+}
+
+#[tokio::test]
+async fn a_refused_greeting_is_asked_about_in_a_session_that_is_new() {
+    let mut peer = Peer::start().await;
+    let upstream = modern(&mut peer).await;
+    let headers = Headers::default();
+    // It also spoke an earlier revision, until now.
+    join(upstream.learn_both(&headers), peer.greet("s1"))
+        .await
+        .0
+        .unwrap();
+
+    let greeting = handshake::initialize_request(&mcp::Id::number(1), &crate::Pooled::default());
+    let client = async {
+        let mut exchange = upstream.open(Conversation::Greeting, Headers::default()).await?;
+        exchange.send(&greeting).await
+    };
+    let server = async { refuse(peer.post("initialize").await, 400, EARLIER).await };
+    let refused = join(client, server).await.0.err().unwrap().fault;
+    assert_eq!(refused, Fault::NotSpoken { wanted: Era::Legacy });
+
+    let server = async { refuse(peer.post("initialize").await, 400, EARLIER).await };
+    let both = join(upstream.learn_both(&headers), server);
+    let eras = tokio::time::timeout(Duration::from_secs(10), both)
+        .await
+        .expect("it is asked");
+    assert_eq!(eras.0.unwrap().legacy, Legacy::NotSpoken);
 }
