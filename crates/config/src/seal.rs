@@ -117,6 +117,13 @@ impl KeyRing {
         Some(sealed)
     }
 
+    /// A key for names that only we can make: of files, of what must be the same after a restart and tell
+    /// nothing of what it stands for. Another key in use means other names.
+    #[must_use]
+    pub fn naming(&self) -> [u8; 32] {
+        self.current.naming
+    }
+
     /// The name of the key in use.
     #[must_use]
     pub fn kid(&self) -> &str {
@@ -135,6 +142,7 @@ pub fn generate_key() -> Secret {
 #[derive(Clone)]
 struct Key {
     kid: String,
+    naming: [u8; 32],
     ciphers: [XChaCha20Poly1305; Purpose::ALL.len()],
 }
 
@@ -152,7 +160,8 @@ impl Key {
             let key = expand::<32>(&root, purpose.label());
             XChaCha20Poly1305::new(CipherKey::from_slice(&key))
         });
-        Ok(Self { kid, ciphers })
+        let naming = expand::<32>(&root, "naming");
+        Ok(Self { kid, naming, ciphers })
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
@@ -291,6 +300,12 @@ mod tests {
             }
         }
         assert_eq!(ring.open(Purpose::Cursor, &kid, b"", &format!("{body}=")), None);
+    }
+
+    #[test]
+    fn names_are_made_by_the_key_in_use_and_the_same_everywhere() {
+        assert_eq!(ring(NEW, None).naming(), ring(NEW, Some(OLD)).naming());
+        assert_ne!(ring(NEW, None).naming(), ring(OLD, None).naming());
     }
 
     #[test]

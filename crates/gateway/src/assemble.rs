@@ -14,6 +14,7 @@ use prometheus::IntCounter;
 use proxy::{Account, Generation, Health, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use upstream::catalog::Store;
 use upstream::kind::Resources;
 use upstream::memory::Memory;
 use upstream::stdio::guard::Guard;
@@ -35,6 +36,8 @@ pub(crate) struct House {
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
     memory: Arc<Memory>,
+    /// What upstreams have, since the first plan.
+    catalogs: OnceLock<Arc<Store>>,
     /// The key of the state directory, once it was needed.
     kept: OnceLock<Secret>,
 }
@@ -89,6 +92,7 @@ impl House {
             runtime: runtime.clone(),
             counted: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
             memory: Memory::open(&state.join("upstreams.json"), runtime.clone()),
+            catalogs: OnceLock::new(),
             kept: OnceLock::new(),
             metrics,
         })
@@ -102,6 +106,11 @@ impl House {
     /// In one line: what could not be made, and why.
     pub(crate) fn assemble(&self, plan: Plan, before: Option<&Standing>) -> Result<Standing, String> {
         let keys = self.keys(&plan.session)?;
+        // Made with the first key: what a rotation makes unfindable is so at the next start.
+        let catalogs = self.catalogs.get_or_init(|| {
+            let directory = self.fixed.state.value.join("catalogs");
+            Store::open(&directory, keys.naming(), self.runtime.clone())
+        });
         let sessions = match before {
             Some(before) => before.generation.sessions.succeed(keys, plan.session.lifetime),
             None => {
@@ -124,6 +133,7 @@ impl House {
             limits,
             children: plan.bounds.children,
             memory: self.memory.clone(),
+            catalogs: Arc::clone(catalogs),
         };
         let mut injections = HashMap::new();
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();

@@ -3,13 +3,18 @@
 //!
 //! A [`Catalog`] is read once for all who wait, answered from at once however old it is, and read anew behind
 //! (`protocol.md` §3.6, §3.9). All of it is in the shapes of 2026-07-28, whatever the server speaks, and
-//! otherwise as it was sent. Only the first contact ever waits.
+//! otherwise as it was sent. It outlives a restart in the state directory ([`Store`]), so that only the first
+//! contact ever waits.
 
 mod list;
 mod profile;
 mod reading;
 mod shelf;
 mod keeping;
+mod tally;
+
+mod store;
+mod file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +31,8 @@ pub use list::{Item, List};
 pub use profile::Profile;
 pub(crate) use reading::list_request;
 pub(crate) use shelf::Catalogs;
+pub use store::{Place, Store};
+pub(crate) use tally::Outcome;
 
 /// One of the four lists that a server may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +78,9 @@ impl Upstream {
         within: Duration,
     ) -> Result<Arc<Catalog>, Error> {
         let entry = self.catalog_in_use(headers);
+        if let Some(answer) = entry.answer() {
+            return answer;
+        }
         // Before the first look, so that nothing is missed between it and the wait.
         let mut settled = entry.settled();
         let answered = async {
@@ -100,6 +110,16 @@ impl Upstream {
 impl Listing {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// What it is called in metrics: `tools`, `prompts`, `resources` or `templates`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "templates",
+        }
+    }
 
     /// The method that asks for it.
     pub fn method(self) -> Method {

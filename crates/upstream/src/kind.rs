@@ -11,6 +11,7 @@ use mcp::{Era, Revision};
 use tokio::runtime::Handle;
 
 use crate::by_url::{ByUrl, Way};
+use crate::catalog::Store;
 use crate::handshake::Knowledge;
 use crate::memory::{Memory, Row};
 use crate::metrics::Metrics;
@@ -80,6 +81,8 @@ pub struct Resources {
     pub children: usize,
     /// What was learned of upstreams in earlier runs.
     pub memory: Arc<Memory>,
+    /// What they have, kept across runs.
+    pub catalogs: Arc<Store>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -232,7 +235,9 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
         idle,
         disabled: _,
     } = settings;
-    let row = resources.memory.row(&name, &reach.words());
+    let words = reach.words();
+    let row = resources.memory.row(&name, &words);
+    let place = resources.catalogs.place(&name, &words);
     let transport: Box<dyn Transport> = match reach {
         Reach::Url(target, spoken) => by_url(&name, Arc::new(target), spoken, idle, &row, resources),
         Reach::Stdio(command) => {
@@ -257,6 +262,7 @@ pub fn build(settings: Settings, resources: &Resources) -> Upstream {
     upstream
         .at_once(max_concurrency)
         .knowing(Knowledge::kept_in(pinned, row))
+        .cataloguing(place)
 }
 
 fn by_url(

@@ -2,6 +2,8 @@
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::catalog::{Listing, Outcome};
+
 /// Counters of all upstreams, labelled by the upstream's name in the configuration.
 pub struct Metrics {
     /// Processes running now.
@@ -36,6 +38,12 @@ pub struct Metrics {
     pub feeds_lost: IntCounterVec,
     /// Whether the last exchange with the upstream went through: 1 or 0.
     pub up: IntGaugeVec,
+    /// What its catalogs list, by list.
+    pub(crate) catalog_items: IntGaugeVec,
+    /// Bytes of its catalogs in memory.
+    pub(crate) catalog_bytes: IntGaugeVec,
+    /// Readings of its catalogs, by what came of them.
+    pub(crate) catalog_reads: IntCounterVec,
     counters: Vec<IntCounterVec>,
     gauges: Vec<IntGaugeVec>,
 }
@@ -59,7 +67,25 @@ impl Metrics {
             gauges.push(gauge.clone());
             Ok(gauge)
         };
+        let of_list = Opts::new(
+            "causeway_catalog_items",
+            "What is listed in the catalogs of the upstream, of all sets of credentials together.",
+        );
+        let catalog_items = IntGaugeVec::new(of_list, &["upstream", "list"])?;
+        registry.register(Box::new(catalog_items.clone()))?;
+        let reads = Opts::new(
+            "causeway_catalog_reads_total",
+            "Readings of a catalog of the upstream.",
+        );
+        let catalog_reads = IntCounterVec::new(reads, &["upstream", "outcome"])?;
+        registry.register(Box::new(catalog_reads.clone()))?;
         Ok(Self {
+            catalog_items,
+            catalog_reads,
+            catalog_bytes: gauge(
+                "causeway_catalog_bytes",
+                "Memory that the catalogs of the upstream take, about.",
+            )?,
             children: gauge("causeway_upstream_children", "Processes running now.")?,
             crashes: counter(
                 "causeway_upstream_crashes_total",
@@ -130,6 +156,16 @@ impl Metrics {
         }
         for gauge in &self.gauges {
             let _ = gauge.remove_label_values(&[upstream]);
+        }
+        for listing in Listing::ALL {
+            let _ = self
+                .catalog_items
+                .remove_label_values(&[upstream, listing.word()]);
+        }
+        for outcome in Outcome::ALL {
+            let _ = self
+                .catalog_reads
+                .remove_label_values(&[upstream, outcome.word()]);
         }
     }
 }

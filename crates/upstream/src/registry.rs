@@ -9,7 +9,7 @@ use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{Breaker, Pass};
-use crate::catalog::Catalogs;
+use crate::catalog::{Catalogs, Place};
 use crate::error::{Error, Fault};
 use crate::exchange::Exchange;
 use crate::feed::Feeds;
@@ -89,7 +89,7 @@ impl Upstream {
             slots: Slots::new(MAX_CONCURRENCY),
             asking_both: Flight::default(),
             introductions: Introductions::default(),
-            catalogs: Catalogs::default(),
+            catalogs: Catalogs::new(&name, &metrics),
             unlisted: Unlisted::default(),
             feeds: Feeds::default(),
             name,
@@ -113,6 +113,13 @@ impl Upstream {
     #[must_use]
     pub fn knowing(mut self, knowledge: Knowledge) -> Self {
         self.knowledge = knowledge;
+        self
+    }
+
+    /// The same upstream, with what it has kept in this place across restarts.
+    #[must_use]
+    pub fn cataloguing(mut self, place: Place) -> Self {
+        self.catalogs = self.catalogs.kept_in(place);
         self
     }
 

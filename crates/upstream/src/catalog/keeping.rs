@@ -15,6 +15,7 @@ use super::list::List;
 use super::profile::Profile;
 use super::reading::Budget;
 use super::shelf::{Entry, REMEMBERED, STANDS_IN};
+use super::tally::Outcome;
 use crate::backoff::Backoff;
 use crate::error::{Error, Fault};
 use crate::feed::Following;
@@ -30,8 +31,11 @@ const HEARD: Duration = Duration::from_secs(15 * 60);
 /// Changes that come one after the other are read together (`protocol.md` §3.11) …
 const DEBOUNCED: Duration = Duration::from_millis(250);
 
-/// … and it is read for them at most this often.
+/// … and it is read at most this often, whoever says that it is due.
 const APART: Duration = Duration::from_secs(1);
+
+/// What is kept for after a restart is written at least this often, with when it was read.
+const WRITTEN_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// Whether anybody still uses it is looked at this often.
 const LOOKED_AFTER: Duration = Duration::from_secs(60);
@@ -49,6 +53,7 @@ impl Upstream {
                 followed: None,
                 begun: Instant::now(),
                 lacking: None,
+                kept: None,
             };
             self.catalogs.lives.spawn(keeping.live());
         }
@@ -73,7 +78,10 @@ impl Upstream {
             async move {
                 let read = upstream.read_tools_of(&entry).await;
                 match &read {
-                    Ok(tools) => entry.put_tools(tools),
+                    Ok(tools) => {
+                        entry.put_tools(tools);
+                        upstream.catalogs.place.store.weigh();
+                    }
                     Err(_) => entry.missed_tools(),
                 }
                 read
@@ -116,6 +124,8 @@ struct Keeping {
     begun: Instant,
     /// Since when one of its lists could not be read.
     lacking: Option<Instant>,
+    /// The generation that was kept for after a restart, and when.
+    kept: Option<(u64, Instant)>,
 }
 
 impl Keeping {
@@ -135,6 +145,7 @@ impl Keeping {
 
     /// From the first who asks until nobody does. What was read before it began may have changed unheard.
     async fn keep(&mut self) {
+        self.recall().await;
         let mut at = Instant::now();
         loop {
             if at <= Instant::now() {
@@ -143,7 +154,10 @@ impl Keeping {
             }
             tokio::select! {
                 () = tokio::time::sleep_until(at.min(Instant::now() + LOOKED_AFTER)) => {}
-                () = self.entry.wake.notified() => at = at.min(self.entry.due().unwrap_or(at)),
+                () = self.entry.wake.notified() => {
+                    let due = self.entry.due().unwrap_or(at);
+                    at = at.min(due.max(self.begun + APART));
+                }
                 () = changed(&mut self.following) => {
                     let now = Instant::now();
                     at = at.min((now + DEBOUNCED).max(self.begun + APART));
@@ -152,6 +166,33 @@ impl Keeping {
             if self.entry.leave() {
                 return;
             }
+        }
+    }
+
+    /// Shows what was read in an earlier run, if nothing was in this.
+    async fn recall(&self) {
+        if self.entry.catalog().is_some() {
+            return;
+        }
+        let place = &self.upstream.catalogs.place;
+        if let Some(catalog) = place.recall(&self.entry.headers.injected).await {
+            self.entry.recall(catalog);
+            place.store.weigh();
+        }
+    }
+
+    /// Keeps what was read for after a restart, if that is another by now, or what is kept is old.
+    fn keep_for_later(&mut self) {
+        let Some(catalog) = self.entry.catalog() else {
+            return;
+        };
+        let is_kept = |(generation, kept): (u64, Instant)| {
+            generation == catalog.generation && kept.elapsed() < WRITTEN_AGAIN
+        };
+        if !self.kept.is_some_and(is_kept) {
+            self.kept = Some((catalog.generation, Instant::now()));
+            let place = &self.upstream.catalogs.place;
+            place.keep(&self.entry.headers.injected, &catalog);
         }
     }
 
@@ -165,31 +206,46 @@ impl Keeping {
             .read_catalog(&self.entry.headers, before.as_deref(), stands_in)
             .await;
         let name = &self.upstream.name;
-        match read {
-            Ok((catalog, None)) => {
-                self.backoff.reset();
-                self.lacking = None;
-                let usual = if self.hears_all(&catalog.profile) {
-                    HEARD
-                } else {
-                    USUAL
-                };
-                let due = self.entry.publish(catalog, usual, None);
-                due.max(Instant::now() + USUAL)
-            }
-            Ok((catalog, Some(error))) => {
-                tracing::debug!(upstream = %name, %error, "one of its lists could not be read");
-                self.lacking.get_or_insert(self.begun);
-                let again = Instant::now() + self.backoff.pause();
-                self.entry.publish(catalog, USUAL, Some(again))
-            }
+        let (catalog, missing) = match read {
+            Ok(read) => read,
             Err(error) => {
                 tracing::debug!(upstream = %name, %error, "what it has could not be read");
+                self.upstream.catalogs.tally.read(Outcome::Failed);
                 let again = Instant::now() + self.backoff.pause();
                 self.entry.fail(error, again);
-                again
+                return again;
             }
-        }
+        };
+        let same = before.is_some_and(|before| before.generation == catalog.generation);
+        let (outcome, again) = match missing {
+            Some(error) => {
+                tracing::debug!(upstream = %name, %error, "one of its lists could not be read");
+                self.lacking.get_or_insert(self.begun);
+                (Outcome::Incomplete, Some(Instant::now() + self.backoff.pause()))
+            }
+            None => {
+                self.backoff.reset();
+                self.lacking = None;
+                (
+                    if same {
+                        Outcome::Unchanged
+                    } else {
+                        Outcome::Changed
+                    },
+                    None,
+                )
+            }
+        };
+        self.upstream.catalogs.tally.read(outcome);
+        let usual = if self.hears_all(&catalog.profile) {
+            HEARD
+        } else {
+            USUAL
+        };
+        let due = self.entry.publish(catalog, usual, again);
+        self.upstream.catalogs.place.store.weigh();
+        self.keep_for_later();
+        again.unwrap_or_else(|| due.max(Instant::now() + USUAL))
     }
 
     /// Follows what the server says it tells. What it does not confirm is asked for again, but not soon.

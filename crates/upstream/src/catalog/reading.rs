@@ -217,5 +217,7 @@ pub(crate) fn list_request(listing: Listing, page: usize, modern: bool, cursor: 
     let members: Vec<String> = modern.then_some(meta).into_iter().chain(cursor).collect();
     let params = (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")));
     let method = listing.method();
-    Message::request(&Id::number(page as u64 + 1), method.as_str(), params.as_deref())
+    // Lists are read side by side in one session, where no two questions may have the same id.
+    let id = listing as u64 * PAGES as u64 + page as u64 + 1;
+    Message::request(&Id::number(id), method.as_str(), params.as_deref())
 }

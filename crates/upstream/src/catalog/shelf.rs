@@ -12,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::list::List;
+use super::store::Place;
+use super::tally::Tally;
 use super::{Catalog, Listing};
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::flight::Flight;
+use crate::metrics::Metrics;
 use crate::transport::Headers;
 
 /// Sets of credentials remembered at once; beyond it the one unused longest is forgotten.
@@ -36,17 +39,13 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 pub(crate) type Credentials = Vec<(HeaderName, HeaderValue)>;
 
 /// The catalogs of one upstream.
-#[derive(Default)]
 pub(crate) struct Catalogs {
-    table: Mutex<Table>,
+    by_credentials: Mutex<HashMap<Credentials, Arc<Entry>>>,
+    /// Where they stand among those of all upstreams.
+    pub(super) place: Place,
+    pub(super) tally: Arc<Tally>,
     pub(super) removed: CancellationToken,
     pub(super) lives: TaskTracker,
-}
-
-#[derive(Default)]
-struct Table {
-    by_credentials: HashMap<Credentials, Arc<Entry>>,
-    clock: u64,
 }
 
 /// The catalog of one set of credentials.
@@ -64,6 +63,7 @@ pub(crate) struct Entry {
     pub(super) wake: Notify,
     /// It made place for another.
     pub(super) displaced: CancellationToken,
+    tally: Arc<Tally>,
 }
 
 #[derive(Default)]
@@ -78,7 +78,9 @@ struct State {
     /// When it is to be read again.
     due: Option<Instant>,
     failing: Option<Failing>,
+    /// When anything of it was used last, as the store counts.
     used: u64,
+    /// When all of it was asked for.
     used_at: Option<Instant>,
     /// Whether somebody keeps it fresh.
     is_kept: bool,
@@ -90,10 +92,26 @@ struct Failing {
 }
 
 impl Catalogs {
+    /// None yet; in no state directory.
+    pub(crate) fn new(upstream: &Arc<str>, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            by_credentials: Mutex::default(),
+            place: Place::default(),
+            tally: Arc::new(Tally::new(upstream, metrics)),
+            removed: CancellationToken::new(),
+            lives: TaskTracker::new(),
+        }
+    }
+
+    /// The same, in this place.
+    pub(crate) fn kept_in(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
     /// Another server may answer there now: what is known is shown until it has been read anew, and that is
     /// due.
     pub(crate) fn doubt(&self) {
-        let entries: Vec<_> = self.locked().by_credentials.values().cloned().collect();
+        let entries: Vec<_> = self.locked().values().cloned().collect();
         for entry in entries {
             let mut state = entry.locked();
             (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
@@ -115,43 +133,42 @@ impl Catalogs {
 
     /// The place of these credentials, which are in use now.
     pub(crate) fn entry(&self, credentials: &Credentials) -> Arc<Entry> {
-        let mut table = self.locked();
-        table.clock += 1;
-        let now = table.clock;
-        if let Some(entry) = table.by_credentials.get(credentials) {
-            entry.locked().used = now;
+        let used = self.place.store.tick();
+        let mut all = self.locked();
+        if let Some(entry) = all.get(credentials) {
+            entry.locked().used = used;
             return Arc::clone(entry);
         }
-        if table.by_credentials.len() >= REMEMBERED {
-            let oldest = table
-                .by_credentials
-                .iter()
-                .min_by_key(|(_, entry)| entry.locked().used);
+        if all.len() >= REMEMBERED {
+            let oldest = all.iter().min_by_key(|(_, entry)| entry.used());
             let oldest = oldest.map(|(credentials, _)| credentials.clone());
-            if let Some(entry) = oldest.and_then(|oldest| table.by_credentials.remove(&oldest)) {
+            if let Some(entry) = oldest.and_then(|oldest| all.remove(&oldest)) {
                 entry.displaced.cancel();
             }
         }
-        let entry = Arc::new(Entry::new(credentials.clone()));
-        entry.locked().used = now;
+        let entry = Arc::new(Entry::new(credentials.clone(), &self.tally));
+        entry.locked().used = used;
         // The copy: a header of a client would keep all in memory that was read with it.
-        let credentials = entry.headers.injected.clone();
-        table.by_credentials.insert(credentials, Arc::clone(&entry));
+        all.insert(entry.headers.injected.clone(), Arc::clone(&entry));
+        drop(all);
+        self.place.store.count(&entry);
         entry
     }
 
-    fn locked(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn locked(&self) -> MutexGuard<'_, HashMap<Credentials, Arc<Entry>>> {
+        self.by_credentials
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     #[cfg(test)]
     pub(crate) fn credentials(&self) -> Vec<Credentials> {
-        self.locked().by_credentials.keys().cloned().collect()
+        self.locked().keys().cloned().collect()
     }
 }
 
 impl Entry {
-    fn new(credentials: Credentials) -> Self {
+    fn new(credentials: Credentials, tally: &Arc<Tally>) -> Self {
         let headers = Headers {
             injected: credentials,
             passed: Vec::new(),
@@ -164,6 +181,7 @@ impl Entry {
             news: watch::Sender::new(0),
             wake: Notify::new(),
             displaced: CancellationToken::new(),
+            tally: Arc::clone(tally),
         }
     }
 
@@ -220,6 +238,37 @@ impl Entry {
     /// When it is to be read again; none before it was read.
     pub(super) fn due(&self) -> Option<Instant> {
         self.locked().due
+    }
+
+    /// When anything of it was used last, as the store counts.
+    pub(super) fn used(&self) -> u64 {
+        self.locked().used
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.locked().bytes()
+    }
+
+    /// Forgets what was read, to make room; tells how many bytes that is.
+    pub(super) fn empty(&self) -> usize {
+        let mut state = self.locked();
+        let held = state.bytes();
+        let catalog = state.catalog.take();
+        self.tally.change(catalog.as_deref(), None);
+        // Who asks for it now waits for another reading.
+        (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
+        held
+    }
+
+    /// What was read in an earlier run, to be shown until it has been read anew.
+    pub(super) fn recall(&self, catalog: Catalog) {
+        let mut state = self.locked();
+        if state.catalog.is_none() {
+            self.show(&mut state, Arc::new(catalog));
+        }
+        drop(state);
+        self.settled.send_modify(|settled| *settled += 1);
     }
 
     /// It was read, and holds for `usual` where the server does not say for how long; or until then, when
@@ -321,6 +370,7 @@ impl Entry {
 
     fn show(&self, state: &mut State, catalog: Arc<Catalog>) {
         let generation = catalog.generation;
+        self.tally.change(state.catalog.as_deref(), Some(&catalog));
         state.catalog = Some(catalog);
         self.news
             .send_if_modified(|news| std::mem::replace(news, generation) != generation);
@@ -331,11 +381,31 @@ impl Entry {
     }
 }
 
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let catalog = self.locked().catalog.take();
+        self.tally.change(catalog.as_deref(), None);
+    }
+}
+
 impl State {
-    /// Whether it could not be read for so long that what was read before is no longer shown.
+    fn bytes(&self) -> usize {
+        let catalog = self.catalog.as_ref();
+        let listed = catalog.and_then(|catalog| catalog.list(Listing::Tools));
+        // Read alone, it is held beside the catalog.
+        let alone = self.tools.as_ref();
+        let alone = alone.filter(|tools| listed.is_none_or(|listed| !Arc::ptr_eq(tools, listed)));
+        catalog.map_or(0, |catalog| catalog.bytes) + alone.map_or(0, |tools| tools.bytes)
+    }
+
+    /// Whether it could not be read for so long that what was read before is no longer shown; at once, where
+    /// the server does not accept the credentials any more that it was shown to.
     fn is_given_up(&self) -> bool {
         let failing = self.failing.as_ref();
-        failing.is_some_and(|failing| failing.since.elapsed() >= STANDS_IN)
+        failing.is_some_and(|failing| {
+            let refused = matches!(failing.error.fault, Fault::Unauthorized(_));
+            refused || failing.since.elapsed() >= STANDS_IN
+        })
     }
 }
 

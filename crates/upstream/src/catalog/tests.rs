@@ -4,6 +4,8 @@ mod lister;
 
 mod keeping;
 mod reading;
+mod storing;
+mod weighing;
 
 use std::sync::Arc;
 use std::time::Duration;

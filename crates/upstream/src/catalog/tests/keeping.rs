@@ -262,6 +262,22 @@ async fn the_last_good_one_stands_in_for_ten_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_shown_to_credentials_that_are_refused_now_is_not_shown() {
+    let server = Lister::modern(&["a"]);
+    let upstream = server.upstream();
+    read(&upstream).await;
+    server.is(|manner| manner.fails = Some(Fault::Unauthorized(401)));
+    server.tells(TOLD);
+    wait(6 * MINUTE).await;
+
+    assert_eq!(refused(&upstream).await, Fault::Unauthorized(401));
+
+    server.is(|manner| manner.fails = None);
+    wait(MINUTE).await;
+    assert_eq!(tools(&*read(&upstream).await), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_down_is_tried_with_pauses_and_who_asks_meanwhile_is_told_at_once() {
     let server = Lister::modern(&["a"]);
     // It answers what it speaks, and no more than that.
@@ -322,6 +338,6 @@ async fn a_server_that_may_be_another_is_read_again_and_shown_meanwhile() {
     upstream.forget_eras();
 
     assert_eq!(tools(&*read(&upstream).await), ["a"]);
-    wait(Duration::from_secs(1)).await;
+    wait(Duration::from_secs(2)).await;
     assert_eq!(tools(&*read(&upstream).await), ["b"]);
 }

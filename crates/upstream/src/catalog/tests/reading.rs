@@ -120,6 +120,7 @@ async fn every_page_is_read_and_a_cursor_that_leads_back_ends_the_list() {
             is_whole,
             "{pages:?}"
         );
+        assert_eq!(server.count("tools/list"), pages.len(), "each page once");
     }
 }
 
