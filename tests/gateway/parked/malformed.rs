@@ -30,7 +30,7 @@ async fn what_are_no_answers_is_refused_and_spoils_nothing() {
         with("requestState", json!({})),
         with("requestState", json!(7)),
     ] {
-        refused.push(client.ask("tools/call", bad).await);
+        refused.push(client.clone().unchecked().ask("tools/call", bad).await);
     }
     let result = client
         .ask("tools/call", named_retry(&asked, "Ada"))
