@@ -3,9 +3,9 @@ use harness::{
     Mood, Reply, Server,
     questions::{self, input_required},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{able, gateway, text};
+use super::{able, answers, asking, call, gateway, text};
 
 #[tokio::test]
 async fn a_server_that_only_wants_to_be_called_again_is_called_again() {
@@ -70,6 +70,38 @@ async fn garbage_in_place_of_questions_is_an_error_and_no_second_call() {
 
         assert_eq!(answer.code(), -32603, "{result}: {answer:?}");
         assert_eq!(server.asked("tools/call").len(), 1, "{result}");
+    }
+}
+
+/// Left out, the answer would be asked for again, and each time the tool called once more.
+#[tokio::test]
+async fn an_answer_that_is_no_object_stands_for_none_and_is_not_left_out() {
+    for (question, told) in [
+        (questions::name(), json!({ "action": "cancel" })),
+        (questions::roots(), json!({ "roots": [] })),
+        (questions::completion(), Value::Null),
+    ] {
+        for garbage in [json!(5), json!([1]), json!("x"), Value::Null] {
+            let server = asking(vec![("it", question.clone())]).await;
+            let gateway = gateway(&server).await;
+            let client = able(&gateway, "2025-11-25").await.unchecked();
+
+            let (exchange, asked) = call(&client).await;
+            client.answer(&asked, garbage.clone()).await;
+            let result = exchange.answer().await.result();
+
+            let calls = server.asked("tools/call");
+            match told.is_null() {
+                true => {
+                    assert_eq!(result["isError"], true, "{garbage}: {result}");
+                    assert_eq!(calls.len(), 1, "{garbage}");
+                }
+                false => {
+                    assert_eq!(calls.len(), 2, "{garbage}: {asked}");
+                    assert_eq!(answers(&calls[1]), json!({ "it": told }), "{garbage}");
+                }
+            }
+        }
     }
 }
 

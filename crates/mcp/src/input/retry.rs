@@ -45,6 +45,11 @@ impl<'a> Retry<'a> {
         }))
     }
 
+    /// Whether this is an answer that [`Retry::compose`] takes: the text of one object.
+    pub fn can_carry(response: &[u8]) -> bool {
+        is_object(response)
+    }
+
     /// The request under another id, with these answers and this state instead of those it may have had.
     ///
     /// `state` is the text of a JSON string, as [`super::InputRequired`] has it. What is not well-formed is left out.

@@ -337,7 +337,8 @@ impl Rounds {
         let Some((asked, answer)) = answer else {
             return Ok(None);
         };
-        let given = match answer.result() {
+        // What is no object no server can be told; without an answer at all it would ask the same again.
+        let given = match answer.result().filter(|result| Retry::can_carry(result)) {
             Some(result) => {
                 let reply = self
                     .between
@@ -345,7 +346,7 @@ impl Rounds {
                     .map(std::borrow::Cow::into_owned);
                 reply.map_err(|why| why.as_str().to_owned())
             }
-            None => in_place_of_error(&asked.method, &answer),
+            None => in_place_of(&asked.method, &answer),
         };
         match given {
             Ok(given) => {
@@ -445,13 +446,15 @@ impl Rounds {
     }
 }
 
-/// What the server gets for an error of the client, or why it can get nothing: 2026-07-28 has no words for one.
-fn in_place_of_error(method: &Method, error: &Message) -> Result<Vec<u8>, String> {
+/// What the server gets for an error of the client, or for a result that is no object; or why it can get nothing:
+/// 2026-07-28 has no words for one.
+fn in_place_of(method: &Method, answer: &Message) -> Result<Vec<u8>, String> {
     match method {
         Method::ElicitationCreate => Ok(br#"{"action":"cancel"}"#.to_vec()),
         Method::RootsList => Ok(br#"{"roots":[]}"#.to_vec()),
+        _ if answer.kind() == Kind::Result => Err("its answer is not an object".to_owned()),
         _ => {
-            let error = error.error().and_then(|error| mcp::Object::parse(error).ok());
+            let error = answer.error().and_then(|error| mcp::Object::parse(error).ok());
             let words = error.and_then(|error| error.get_text("message").map(std::borrow::Cow::into_owned));
             Err(words.unwrap_or_else(|| "without a reason".to_owned()))
         }
