@@ -65,7 +65,7 @@ pub(super) async fn read(
         200..=299 => {}
         401 | 403 => return fails(Fault::Unauthorized(status)),
         300..=399 => return fails(Fault::Broken(format!("it redirects with status {status}"))),
-        _ => return refusal(wire, response, asked).await,
+        _ => return refusal(wire, response, sent, asked).await,
     }
     let session = response
         .header(SESSION_ID)
@@ -149,7 +149,12 @@ pub(super) fn retry_after(response: &Response) -> Option<u64> {
 }
 
 /// A status of 400 and above. With a JSON-RPC error in it, it is an answer.
-async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Result<Reply, Error> {
+async fn refusal(
+    wire: Wire<'_>,
+    mut response: Response,
+    sent: &Message,
+    asked: &Message,
+) -> Result<Reply, Error> {
     let server = wire.server;
     let status = response.status().as_u16();
     let retry_after = retry_after(&response);
@@ -168,8 +173,7 @@ async fn refusal(wire: Wire<'_>, mut response: Response, asked: &Message) -> Res
     {
         let about_session = match status {
             400 => speaks_of_session(&message, Some(asked)),
-            // A server that does not know a method may say so with 404 too.
-            404 => message.error_code() != Some(code::METHOD_NOT_FOUND),
+            404 => !is_of_the_call(&message, sent, asked),
             _ => false,
         };
         if of_session && about_session {
@@ -202,6 +206,23 @@ fn speaks_of_session(refusal: &Message, asked: Option<&Message>) -> bool {
     let error = refusal.error().unwrap_or_default();
     matches!(refusal.error_code(), Some(-32000 | -32001))
         && lost::speaks_of_session(error, asked.map(|asked| &**asked.bytes()))
+}
+
+/// Whether a 404 is the end of the call itself, which is then not made again: servers give this status to errors of
+/// their own too. One that does not know the session has not read the call, and so rarely names it; those that do use
+/// codes of the transport, or say that the request is none and speak of the session.
+fn is_of_the_call(refusal: &Message, sent: &Message, asked: &Message) -> bool {
+    match refusal.error_code() {
+        // A server that does not know a method may say so with 404 too.
+        Some(code::METHOD_NOT_FOUND) => true,
+        Some(-32000 | -32001) => false,
+        Some(code::INVALID_REQUEST)
+            if lost::speaks_of_session(refusal.error().unwrap_or_default(), Some(asked.bytes())) =>
+        {
+            false
+        }
+        Some(_) | None => same_id(refusal.id(), sent.id()),
+    }
 }
 
 /// Whether a 2026-07-28 server would refuse so (basic/transports/streamable-http), and one before it would not:

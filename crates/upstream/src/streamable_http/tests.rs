@@ -84,6 +84,55 @@ async fn a_session_is_shared_by_equal_credentials_capabilities_and_principals() 
     goes_through(&mut other.unwrap(), &mut peer, "s4").await;
 }
 
+/// A session that is lost is begun anew and the call made in the next one; a call that was carried out is not.
+#[tokio::test]
+async fn a_404_is_of_the_session_unless_it_is_the_call_s_own_error() {
+    for (id, code, words, of_the_call) in [
+        (Some("mine"), -32602, "no such order", true),
+        (Some("mine"), 5, "no such order", true),
+        (Some("mine"), -32601, "no such method", true),
+        (Some("mine"), -32600, "no such order", true),
+        (Some("mine"), -32600, "Session not found", false),
+        (Some("mine"), -32001, "Session not found", false),
+        (Some("server-error"), -32600, "no such order", false),
+        (None, -32602, "no such order", false),
+    ] {
+        let mut peer = Peer::start().await;
+        let http = peer.client();
+        let session = Session {
+            id: Some("s1".into()),
+            revision: Revision::V2025_06_18,
+            greeting: None,
+        };
+        let conversation = Conversation::Session(session);
+        let mut link = http.open(&conversation, Arc::default()).await.unwrap();
+
+        let server = async {
+            let asked = peer.post("tools/call").await;
+            let error = json!({
+                "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": words },
+            });
+            asked
+                .respond(404, "", "application/json", &error.to_string())
+                .await;
+        };
+        let outcome = both(link.send(&call()), server).await;
+
+        match of_the_call {
+            true => {
+                let Ok(Messages::One(answer)) = outcome.map(|reply| reply.messages) else {
+                    panic!("{id:?} {code} {words}: it is an answer");
+                };
+                assert_eq!(answer.error_code(), Some(code), "{id:?} {words}");
+            }
+            false => {
+                let fault = outcome.err().map(|error| error.fault);
+                assert_eq!(fault, Some(Fault::SessionGone), "{id:?} {code} {words}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_question_is_answered_on_the_exchange_whose_stream_is_open() {
     let mut peer = Peer::start().await;
