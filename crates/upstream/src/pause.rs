@@ -28,6 +28,8 @@ pub(crate) struct Pauses {
 #[derive(Default)]
 struct State {
     crashes: u32,
+    /// Why the last one was ended, where it did not crash.
+    ended: Option<String>,
     not_before: Option<Instant>,
 }
 
@@ -39,11 +41,11 @@ impl Pauses {
     pub(crate) async fn wait(&self, upstream: &Arc<str>) -> Result<(), Error> {
         // Others may start and crash meanwhile, which is why the pause is asked for again. It grows
         // each time, so that this ends.
-        while let Some((until, crashes)) = self.pending() {
+        while let Some((until, what)) = self.pending() {
             let pause = until.saturating_duration_since(Instant::now());
             if pause > BORNE {
                 let seconds = pause.as_secs_f64().ceil();
-                let why = format!("it crashed {crashes} times in a row; the next start is in {seconds} s");
+                let why = format!("{what}; the next start is in {seconds} s");
                 return Err(Fault::NotStarted(why).of(upstream));
             }
             tokio::time::sleep_until(until).await;
@@ -53,6 +55,24 @@ impl Pauses {
 
     /// A child that was started then has crashed now.
     pub(crate) fn note_crash(&self, started: Instant) {
+        self.note_failure(started, None);
+    }
+
+    /// A child that was started then has been ended by us now, before it was of any use, for this reason.
+    pub(crate) fn note_useless(&self, started: Instant, why: String) {
+        self.note_failure(started, Some(why));
+    }
+
+    /// A child that was started then has answered a call: a crash from now on is the first one in a row.
+    pub(crate) fn note_answer(&self, started: Instant) {
+        let mut state = self.locked();
+        // One that was there before the last crash says nothing of how the next will fare.
+        if state.not_before.is_some_and(|then| started >= then) {
+            *state = State::default();
+        }
+    }
+
+    fn note_failure(&self, started: Instant, ended: Option<String>) {
         if started.elapsed() >= STEADY {
             return self.note_end(started);
         }
@@ -65,6 +85,7 @@ impl Pauses {
             .saturating_mul(1 << state.crashes.min(16))
             .min(LONGEST_PAUSE);
         state.crashes += 1;
+        state.ended = ended;
         state.not_before = Some(Instant::now() + pause);
     }
 
@@ -80,10 +101,19 @@ impl Pauses {
         self.locked().crashes == 0
     }
 
-    fn pending(&self) -> Option<(Instant, u32)> {
+    /// Until when none is started, and what happened, in words.
+    fn pending(&self) -> Option<(Instant, String)> {
         let state = self.locked();
         let until = state.not_before.filter(|then| *then > Instant::now())?;
-        Some((until, state.crashes))
+        let times = match state.crashes {
+            1 => "once".to_owned(),
+            crashes => format!("{crashes} times in a row"),
+        };
+        let what = match &state.ended {
+            None => format!("it crashed {times}"),
+            Some(why) => format!("it failed {times}, and was ended last since {why}"),
+        };
+        Some((until, what))
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -141,6 +171,36 @@ mod tests {
                 .contains("crashed 5 times in a row; the next start is in 2 s"),
             "{error}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_answered_ends_the_row_if_its_child_came_after_the_last_crash() {
+        let pauses = Pauses::default();
+        let earlier = Instant::now();
+        crash_in_a_row(&pauses, 5).await;
+
+        pauses.note_answer(earlier);
+        assert!(pause(&pauses) > BORNE);
+
+        tokio::time::advance(pause(&pauses)).await;
+        let started = Instant::now();
+        pauses.note_answer(started);
+        pauses.note_crash(started);
+        assert_eq!(pause(&pauses), FIRST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_had_to_be_ended_is_said_to_be_that_and_why() {
+        let upstream: Arc<str> = "files".into();
+        let pauses = Pauses::default();
+        crash_in_a_row(&pauses, 4).await;
+        tokio::time::advance(pause(&pauses)).await;
+
+        pauses.note_useless(Instant::now(), "it spoke nonsense".to_owned());
+
+        let error = pauses.wait(&upstream).await.unwrap_err().to_string();
+        let words = "it failed 5 times in a row, and was ended last since it spoke nonsense";
+        assert!(error.contains(words), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -178,13 +178,16 @@ impl MessageStream for Answer {
         if let Some(first) = self.first.take() {
             return Ok(first);
         }
-        self.ticket
-            .next()
-            .await
-            .ok_or_else(|| match self.wire.is_alive() {
+        let Some(message) = self.ticket.next().await else {
+            return Err(match self.wire.is_alive() {
                 true => Fault::Cancelled.of(&self.wire.upstream),
                 false => self.wire.ending(),
-            })
+            });
+        };
+        if matches!(message.kind(), Kind::Result | Kind::Error) {
+            self.wire.note_answer();
+        }
+        Ok(message)
     }
 }
 

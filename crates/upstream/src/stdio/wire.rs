@@ -56,6 +56,9 @@ pub(super) struct Wire {
     /// Whether the child closed its input: it takes no requests, but may finish its answers.
     deaf: AtomicBool,
     in_session: AtomicBool,
+    /// Whether it has answered a call.
+    answered: AtomicBool,
+    pauses: Arc<Pauses>,
     ended: OnceLock<Fault>,
     started: Instant,
     last_used: AtomicU64,
@@ -108,6 +111,8 @@ impl Wire {
             stop: setup.stop.clone(),
             deaf: AtomicBool::new(false),
             in_session: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            pauses: Arc::clone(&setup.pauses),
             ended: OnceLock::new(),
             started: Instant::now(),
             last_used: AtomicU64::new(0),
@@ -192,6 +197,13 @@ impl Wire {
         self.in_session.store(true, Ordering::Relaxed);
     }
 
+    /// It answered a call: if it crashes from now on, that is no further failed start.
+    pub(super) fn note_answer(&self) {
+        if !self.answered.swap(true, Ordering::Relaxed) {
+            self.pauses.note_answer(self.started);
+        }
+    }
+
     /// Why it no longer answers.
     pub(super) fn ending(&self) -> Error {
         let fault = match self.ended.get() {
@@ -233,20 +245,37 @@ impl Wire {
             fault = async { stderr.await; std::future::pending().await } => fault,
         };
         // Before those who wait learn of the end, and may ask for the next child.
-        if by_itself && !self.in_session.load(Ordering::Relaxed) {
-            setup.pauses.note_crash(self.started);
-        } else {
-            setup.pauses.note_end(self.started);
-        }
+        self.note_how_it_ended(&fault, by_itself);
         // They learn it at once; ending the child may take its patience.
         let _ = self.ended.set(fault.clone());
         self.routing.close();
         let outcome = process.end().await;
         if by_itself {
             setup.metrics.crashes.with_label_values(&[&self.upstream]).inc();
-            tracing::warn!(upstream = %self.upstream, %outcome, ?fault, "a process ended by itself");
+            match &fault {
+                Fault::Exited(how) => {
+                    tracing::warn!(upstream = %self.upstream, %outcome, "a process ended by itself: {how}");
+                }
+                _ => {
+                    let why = fault.clone().of(&self.upstream);
+                    tracing::warn!(upstream = %self.upstream, %outcome, "a process was ended: {why}");
+                }
+            }
         }
         children.dec();
+    }
+
+    /// What its end says of the next start.
+    fn note_how_it_ended(&self, fault: &Fault, by_itself: bool) {
+        let in_session = self.in_session.load(Ordering::Relaxed);
+        match fault {
+            Fault::Exited(_) if by_itself && !in_session => self.pauses.note_crash(self.started),
+            // Ended by us. Of one that never did anything else, the next will hardly fare better.
+            Fault::Broken(why) if !in_session && !self.answered.load(Ordering::Relaxed) => {
+                self.pauses.note_useless(self.started, why.clone());
+            }
+            _ => self.pauses.note_end(self.started),
+        }
     }
 
     async fn idle_for(&self, idle: Option<Duration>) {
