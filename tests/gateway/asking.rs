@@ -263,14 +263,19 @@ async fn a_refused_completion_ends_the_call_in_words() {
 
 #[tokio::test]
 async fn a_client_is_never_asked_what_it_has_not_offered() {
-    for (able, question) in [
-        (json!({}), questions::name()),
-        (json!({ "elicitation": {} }), questions::completion()),
+    for (able, question, words) in [
+        (json!({}), questions::name(), "`elicitation`"),
+        (
+            json!({ "elicitation": {} }),
+            questions::completion(),
+            "`sampling`",
+        ),
         (
             json!({ "elicitation": {} }),
             questions::visit("https://example.com/page"),
+            "`elicitation.url`",
         ),
-        (json!({ "sampling": {} }), questions::roots()),
+        (json!({ "sampling": {} }), questions::roots(), "`roots`"),
     ] {
         let server = asking(vec![("it", question)]).await;
         let gateway = gateway(&server).await;
@@ -284,6 +289,8 @@ async fn a_client_is_never_asked_what_it_has_not_offered() {
 
         assert_eq!(answer.messages.len(), 1, "nothing was asked: {answer:?}");
         assert_eq!(answer.code(), -32603, "{able}");
+        let says = answer.last().to_string();
+        assert!(says.contains("it asks `") && says.contains(words), "{says}");
         let told = &server.only("tools/call").params()["_meta"]["io.modelcontextprotocol/clientCapabilities"];
         let kinds = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(kinds(told), kinds(&able), "the server knew it");
@@ -301,6 +308,10 @@ async fn a_client_that_takes_no_stream_offers_nothing() {
     let answer = client.ask("tools/call", json!({ "name": "echo" })).await;
 
     assert_eq!(answer.code(), -32603, "{answer:?}");
+    assert!(
+        answer.last().to_string().contains("text/event-stream"),
+        "{answer:?}"
+    );
     let told = &server.only("tools/call").params()["_meta"]["io.modelcontextprotocol/clientCapabilities"];
     assert_eq!(*told, json!({}));
 }

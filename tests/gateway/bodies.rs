@@ -398,7 +398,8 @@ async fn only_three_verbs_are_known() {
         );
     }
     for verb in ["GET", "DELETE"] {
-        door.refused(verb, 405, door.modern().fetch(verb)).await;
+        let answer = door.refused(verb, 405, door.modern().fetch(verb)).await;
+        assert_eq!(answer.headers.get("Allow"), Some("POST, OPTIONS"), "{verb}");
     }
 }
 

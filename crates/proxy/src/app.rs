@@ -37,6 +37,9 @@ const HEAD_WITHIN_WHEN_SHORT: Duration = Duration::from_secs(5);
 /// What an endpoint takes.
 const METHODS: &str = "POST, GET, DELETE, OPTIONS";
 
+/// What it takes of who can have no session: 2026-07-28 has none, and a route may keep none.
+const SESSIONLESS: &str = "POST, OPTIONS";
+
 /// What is left of a body after its answer must arrive within this for the connection to be kept.
 const REST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -237,7 +240,12 @@ async fn open_stream(
         door.close();
         Failure::Framing("no other protocol is spoken here than HTTP")
     } else if !offered {
-        Failure::HttpMethod("POST, DELETE, OPTIONS")
+        let sessions = !is_modern(&visit.headers) && visit.route.sessions != SessionRule::Off;
+        Failure::HttpMethod(if sessions {
+            "POST, DELETE, OPTIONS"
+        } else {
+            SESSIONLESS
+        })
     } else if let Some(failure) = draining(current) {
         door.close();
         failure
@@ -323,10 +331,10 @@ async fn delete(
     let principal = identify(&visit);
     entry.comes_from(&principal);
     if is_modern(&visit.headers) {
-        return refuse(door, entry, &Failure::HttpMethod("POST"), None).await;
+        return refuse(door, entry, &Failure::HttpMethod(SESSIONLESS), None).await;
     }
     if visit.route.sessions == SessionRule::Off {
-        return turn_away(door, entry, &Failure::HttpMethod("POST")).await;
+        return turn_away(door, entry, &Failure::HttpMethod(SESSIONLESS)).await;
     }
     let Some(id) = single(&visit.headers, "mcp-session-id") else {
         return turn_away(door, entry, &Failure::SessionMissing).await;

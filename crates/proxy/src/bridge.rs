@@ -17,7 +17,7 @@ pub(crate) mod levels;
 use std::sync::Arc;
 
 use mcp::translate::{Between, Said};
-use mcp::{ClientCapabilities, Era, Id, Message, Method, Object, Refusal, Revision, code, header};
+use mcp::{ClientCapabilities, Era, Id, Kind, Message, Method, Object, Refusal, Revision, code, header};
 use tokio_util::sync::CancellationToken;
 use upstream::{Conversation, Headers, Legacy, Pooled};
 
@@ -210,6 +210,9 @@ impl Hop {
                 Bridge::Parking(Box::new(Parking::new(current, call, self.between))),
             ),
             Crossing::Up => {
+                if let Some(missing) = missing_subject(message) {
+                    return Err(missing.into());
+                }
                 let asking = asking().filter(|_| call.askable);
                 let greeting = session.and_then(|session| session.greeting.as_deref());
                 let greeting = greeting.and_then(|greeting| Object::parse(greeting.as_bytes()).ok());
@@ -263,6 +266,19 @@ impl Hop {
         }
         headers
     }
+}
+
+/// Why a request cannot become one of 2026-07-28, whose headers repeat what it is about (`protocol.md` §1.5-2).
+fn missing_subject(request: &Message) -> Option<Refusal> {
+    let member = request.method().and_then(Method::subject_member)?;
+    if request.kind() != Kind::Request || request.subject().is_some() {
+        return None;
+    }
+    let words = format!("`params.{member}` must be a string");
+    Some(Refusal {
+        status: 200,
+        ..Refusal::new(code::INVALID_PARAMS, words)
+    })
 }
 
 impl Bridge {

@@ -162,3 +162,25 @@ async fn a_tool_that_wants_headers_which_do_not_work_is_not_listed_to_earlier_cl
         "{warnings:?}"
     );
 }
+
+/// A server of 2026-07-28 reads in a header what a request is about, and would refuse one that has none for that.
+#[tokio::test]
+async fn a_call_that_names_nothing_is_refused_here() {
+    let server = Server::of(Mood::Modern).start().await;
+    let gateway = gateway(&server).await;
+    let client = gateway.client("/mcp").legacy("2025-11-25").await.unchecked();
+
+    for (method, params, member) in [
+        ("tools/call", json!({}), "name"),
+        ("tools/call", json!({ "name": 5 }), "name"),
+        ("prompts/get", json!({ "name": null }), "name"),
+        ("resources/read", json!({ "uri": [] }), "uri"),
+    ] {
+        let answer = client.ask(method, params.clone()).await;
+
+        assert_eq!((answer.status, answer.code()), (200, -32602), "{method} {params}");
+        let says = answer.last().to_string();
+        assert!(says.contains(&format!("`params.{member}`")), "{says}");
+        assert!(server.asked(method).is_empty(), "{method} {params}");
+    }
+}

@@ -18,6 +18,16 @@ pub(super) fn is_offered(capabilities: &[u8], method: &Method, params: Option<&[
     }
 }
 
+/// What a client declares that can be asked this, in the words of its capabilities.
+pub(super) fn wanted(method: &Method, params: Option<&[u8]>) -> &'static str {
+    match method {
+        Method::SamplingCreateMessage => "sampling",
+        Method::RootsList => "roots",
+        _ if address(method, params).is_some() => "elicitation.url",
+        _ => "elicitation",
+    }
+}
+
 /// Where a question sends its user, if it does.
 pub(super) fn address(method: &Method, params: Option<&[u8]>) -> Option<String> {
     let params = Object::parse(params?).ok()?;

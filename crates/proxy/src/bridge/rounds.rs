@@ -19,7 +19,7 @@ use upstream::{Conversation, Fault, Headers, Upstream};
 
 use super::over;
 use super::parking::may_ask;
-use super::question::{address, is_accepted, is_offered};
+use super::question::{address, is_accepted, is_offered, wanted};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::incoming::Incoming;
@@ -262,7 +262,7 @@ impl Rounds {
         let key = request.key.clone().into_owned();
         let params = request.params.as_deref();
         if !is_offered(&self.capabilities, &request.method, params) {
-            return Err(self.broken("it asks its user what was not offered to it"));
+            return Err(self.broken(&self.unoffered(&request.method, params)));
         }
         let url = address(&request.method, params);
         if url.as_ref().is_some_and(|url| self.visited.contains_key(url)) {
@@ -439,6 +439,18 @@ impl Rounds {
             }
             _ => Message::error_reply(Some(&self.id), code::INTERNAL_ERROR, words, None),
         }
+    }
+
+    /// What the server asked that its client cannot be asked, as the server was told.
+    fn unoffered(&self, method: &Method, params: Option<&[u8]>) -> String {
+        let (method, wanted) = (method.as_str(), wanted(method, params));
+        let why = match self.asking {
+            Some(_) => format!("`{wanted}` is not among its client's capabilities"),
+            None => "its client is asked nothing in a batch, outside of a session, or where it accepts no \
+                     `text/event-stream`"
+                .to_owned(),
+        };
+        format!("it asks `{method}`, which was not offered to it: {why}")
     }
 
     fn broken(&self, what: &str) -> Failure {
