@@ -26,6 +26,7 @@ mod pause;
 mod pending;
 mod routing;
 mod unclaimed;
+mod unread;
 mod flight;
 mod seldom;
 mod lost;

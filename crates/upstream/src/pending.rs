@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use mcp::{Id, Kind, Message, Method};
 use tokio::sync::{Notify, mpsc};
+
+use crate::error::Fault;
 
 /// Messages that may wait for one reader; one place is kept for the answer.
 const QUEUE: usize = 256;
@@ -32,6 +34,7 @@ struct Waiting {
     asked: Message,
     messages: mpsc::Sender<Message>,
     queued: Arc<AtomicUsize>,
+    broken: Arc<OnceLock<Fault>>,
     /// Whether it is on its way to the server, beyond recall.
     written: bool,
 }
@@ -42,6 +45,8 @@ pub(crate) struct Ticket {
     pub(crate) id: u64,
     messages: mpsc::Receiver<Message>,
     queued: Arc<AtomicUsize>,
+    /// Why there is no answer, where one came that cannot be read.
+    broken: Arc<OnceLock<Fault>>,
     pending: Pending,
 }
 
@@ -72,6 +77,7 @@ impl Pending {
     pub(crate) fn register(&self, asked: &Message) -> Option<(Ticket, Message)> {
         let (sender, messages) = mpsc::channel(QUEUE);
         let queued = Arc::new(AtomicUsize::new(0));
+        let broken = Arc::default();
         let mut table = self.locked();
         if table.closed {
             return None;
@@ -82,6 +88,7 @@ impl Pending {
             asked: asked.clone(),
             messages: sender,
             queued: Arc::clone(&queued),
+            broken: Arc::clone(&broken),
             written: false,
         };
         table.requests.insert(id, waiting);
@@ -94,6 +101,7 @@ impl Pending {
             id,
             messages,
             queued,
+            broken,
             pending: self.clone(),
         };
         Some((ticket, renamed))
@@ -108,6 +116,13 @@ impl Pending {
     /// The same, and true only if the server knows of it: else there is nothing to tell it.
     pub(crate) fn take_back(&self, id: u64) -> bool {
         self.remove(id).is_some_and(|waiting| waiting.written)
+    }
+
+    /// Its answer came, and cannot be read: whoever waits for it learns why.
+    pub(crate) fn break_off(&self, id: &Id, why: Fault) {
+        if let Some(waiting) = wire_id(id).and_then(|id| self.remove(id)) {
+            let _ = waiting.broken.set(why);
+        }
     }
 
     /// The request is written now. False if nobody waits for it any more, so that it need not be.
@@ -288,6 +303,11 @@ impl Waiting {
 }
 
 impl Ticket {
+    /// Why no more comes, where an answer came that cannot be read.
+    pub(crate) fn broken(&self) -> Option<Fault> {
+        self.broken.get().cloned()
+    }
+
     /// The next message; `None` when the wire has ended.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         let message = self.messages.recv().await?;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{Reason, Response, Target};
 use mcp::frame::sse::{Event, SseReader};
-use mcp::{Body, Id, Kind, Message};
+use mcp::{Id, Kind, Message};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -27,6 +27,7 @@ use crate::routing::{Routing, refusal};
 use crate::seats::Seated;
 use crate::transport::{Headers, MessageStream};
 use crate::unclaimed::Reader;
+use crate::unread;
 
 /// Events that are no message before the server is taken for broken.
 const GARBAGE_BORNE: u64 = 100;
@@ -188,25 +189,21 @@ impl Connection {
         }
     }
 
-    /// Takes the messages of one event, or of the response to a POST; tells how many were none. A
+    /// Takes the messages of one event, or of the response to a POST; tells why each that is none is not. A
     /// 2025-03-26 server may batch.
-    pub(super) fn hear(self: &Arc<Self>, data: Bytes) -> u64 {
+    pub(super) fn hear(self: &Arc<Self>, data: Bytes) -> Vec<String> {
+        let mut garbled = Vec::new();
         if data.is_empty() {
-            return 0;
+            return garbled;
         }
-        let messages = match Body::parse(data, &self.server.bounds.limits) {
-            Ok(Body::One(message)) => vec![Ok(message)],
-            Ok(Body::Batch(messages)) => messages,
-            Err(error) => vec![Err(error)],
-        };
-        let mut garbled = 0;
-        for message in messages {
-            let Ok(message) = message else {
-                garbled += 1;
-                continue;
-            };
-            for answer in self.routing.take(message) {
-                self.aside(answer, &self.headers);
+        for message in unread::read(data, &self.server.bounds.limits, &self.routing.pending) {
+            match message {
+                Ok(message) => {
+                    for answer in self.routing.take(message) {
+                        self.aside(answer, &self.headers);
+                    }
+                }
+                Err(why) => garbled.push(why),
             }
         }
         garbled
@@ -389,10 +386,11 @@ impl Connection {
         if event.name.is_some_and(|name| name != "message") {
             return Ok(());
         }
-        let garbled = self.hear(event.data);
-        if garbled == 0 {
+        let reasons = self.hear(event.data);
+        let Some(why) = reasons.last() else {
             return Ok(());
-        }
+        };
+        let garbled = reasons.len() as u64;
         let metrics = &self.server.metrics;
         metrics
             .garbage
@@ -400,7 +398,7 @@ impl Connection {
             .inc_by(garbled);
         let before = self.garbage.fetch_add(garbled, Ordering::Relaxed);
         if before == 0 {
-            tracing::warn!(upstream = %self.server.name, "an event of its stream is no message and was left out");
+            tracing::warn!(upstream = %self.server.name, "an event of its stream is no message and was left out: {why}");
         }
         match before + garbled {
             borne if borne <= GARBAGE_BORNE => Ok(()),
@@ -465,6 +463,9 @@ impl Asked {
 
     /// Why nothing more comes.
     fn unanswered(&mut self) -> Error {
+        if let Some(fault) = self.ticket.broken() {
+            return self.connection.server.fails(fault);
+        }
         let refused = self.posted.take().and_then(|mut posted| posted.try_recv().ok());
         match refused {
             Some(fault) => self.connection.server.fails(fault),

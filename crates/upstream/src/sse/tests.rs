@@ -117,6 +117,30 @@ async fn what_a_server_says_is_understood_wherever_its_bytes_are_cut() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_fails_its_call_at_once_and_says_why() {
+    let mut peer = Peer::start().await;
+    let sse = peer.client(SMALL);
+    let (mut link, mut stream) = shared(&sse, &mut peer).await;
+    let call = call();
+
+    let server = async {
+        let post = peer.post().await;
+        post.accept().await;
+        let (id, deep) = (&post.message["id"], "[".repeat(100) + &"]".repeat(100));
+        let said = format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"a\":{deep}}}}}\n\n");
+        stream.say(said.as_bytes()).await;
+    };
+    let (outcome, ()) = soon(async { tokio::join!(link.send(&call), server) }).await;
+
+    let said = outcome.err().expect("it is no answer").to_string();
+    assert!(
+        said.contains("its answer is no JSON-RPC message: nested deeper"),
+        "{said}"
+    );
+    assert!(said.contains("(`bounds.depth`)"), "{said}");
+}
+
+#[tokio::test]
 async fn two_clients_with_equal_ids_at_once_hear_their_own() {
     let mut peer = Peer::start().await;
     let sse = peer.client(SMALL);

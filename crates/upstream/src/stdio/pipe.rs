@@ -179,9 +179,10 @@ impl MessageStream for Answer {
             return Ok(first);
         }
         let Some(message) = self.ticket.next().await else {
-            return Err(match self.wire.is_alive() {
-                true => Fault::Cancelled.of(&self.wire.upstream),
-                false => self.wire.ending(),
+            return Err(match (self.ticket.broken(), self.wire.is_alive()) {
+                (Some(fault), _) => fault.of(&self.wire.upstream),
+                (None, true) => Fault::Cancelled.of(&self.wire.upstream),
+                (None, false) => self.wire.ending(),
             });
         };
         if matches!(message.kind(), Kind::Result | Kind::Error) {

@@ -135,6 +135,37 @@ async fn a_batch_on_one_line_is_several_messages() {
     soon(stdio.stop()).await;
 }
 
+/// Each after a question under the same id that is no message either, and is none of the call's.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_fails_its_call_at_once_and_says_why() {
+    let deep = format!(r#""result":{{"a":{}{}}}"#, "[".repeat(300), "]".repeat(300));
+    for (members, why) in [
+        (deep.as_str(), "(`bounds.depth`)"),
+        (
+            r#""result":{},"error":{"code":1,"message":"x"}"#,
+            "`result` and `error`",
+        ),
+        (r#""result":{},"result":{}"#, "`result`"),
+        (r#""error":"x""#, "`error`"),
+    ] {
+        let script = format!(
+            r#"read -r line
+               echo '{{"jsonrpc":"2.0","id":1,"method":"roots/list","params":5}}'
+               echo '{{"jsonrpc":"2.0","id":1,{members}}}'
+               cat >/dev/null"#
+        );
+        let stdio = stdio(&script, 1);
+        let mut link = soon(open(&stdio, Conversation::Modern)).await.unwrap();
+
+        let error = soon(link.send(&call())).await.err().expect("it is no answer");
+
+        let said = error.to_string();
+        assert!(said.contains("its answer is no JSON-RPC message: "), "{said}");
+        assert!(said.contains(why), "{said}");
+        soon(stdio.stop()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_child_counts_from_before_its_start_until_it_has_ended() {
     let stdio = stdio(MUTE, 1);

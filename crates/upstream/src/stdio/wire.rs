@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcp::frame::line::LineReader;
-use mcp::{Body, Id, Kind, Message};
+use mcp::{Id, Kind, Message};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{OnceCell, mpsc};
@@ -23,6 +23,7 @@ use crate::pending::{Attribution, Ticket};
 use crate::routing::{Routing, refusal};
 use crate::seats::Seated;
 use crate::transport::Agreement;
+use crate::unread;
 
 /// Lines that may wait for a child that is slow to read.
 const QUEUE: usize = 64;
@@ -141,7 +142,10 @@ impl Wire {
     pub(super) async fn answer_to(&self, request: &Message) -> Result<Message, Error> {
         let mut ticket = self.ask(request).await?;
         loop {
-            let message = ticket.next().await.ok_or_else(|| self.ending())?;
+            let Some(message) = ticket.next().await else {
+                let broken = ticket.broken().map(|fault| fault.of(&self.upstream));
+                return Err(broken.unwrap_or_else(|| self.ending()));
+            };
             match message.kind() {
                 Kind::Result | Kind::Error => return Ok(message),
                 Kind::Notification => {}
@@ -352,7 +356,7 @@ impl Wire {
                 let Ok(line) = line else {
                     return Fault::TooLong(setup.line);
                 };
-                let garbled = self.take_line(line, setup).await;
+                let (garbled, why) = self.take_line(line, setup).await;
                 if garbled == 0 {
                     continue;
                 }
@@ -362,7 +366,7 @@ impl Wire {
                     .with_label_values(&[&self.upstream])
                     .inc_by(garbled);
                 if garbage == 0 {
-                    tracing::warn!(upstream = %self.upstream, "a line of its output is no message and was left out");
+                    tracing::warn!(upstream = %self.upstream, "a line of its output is no message and was left out: {why}");
                 }
                 garbage += garbled;
                 if garbage > GARBAGE_BORNE {
@@ -372,25 +376,21 @@ impl Wire {
         }
     }
 
-    /// Takes the messages of one line, and tells how many were none. A 2025-03-26 server may batch.
-    async fn take_line(&self, line: Bytes, setup: &Setup) -> u64 {
-        let messages = match Body::parse(line, &setup.limits) {
-            Ok(Body::One(message)) => vec![Ok(message)],
-            Ok(Body::Batch(messages)) => messages,
-            Err(error) => vec![Err(error)],
-        };
-        let mut garbled = 0;
-        for message in messages {
+    /// Takes the messages of one line, and tells how many were none and why the last was not. A 2025-03-26 server may
+    /// batch.
+    async fn take_line(&self, line: Bytes, setup: &Setup) -> (u64, String) {
+        let (mut garbled, mut last) = (0, String::new());
+        for message in unread::read(line, &setup.limits, &self.routing.pending) {
             match message {
                 Ok(message) => {
                     for answer in self.routing.take(message) {
                         let _ = self.put(&answer).await;
                     }
                 }
-                Err(_) => garbled += 1,
+                Err(why) => (garbled, last) = (garbled + 1, why),
             }
         }
-        garbled
+        (garbled, last)
     }
 
     fn owed(&self) -> MutexGuard<'_, Vec<u64>> {

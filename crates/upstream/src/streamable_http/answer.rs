@@ -16,6 +16,7 @@ use crate::error::{Error, Fault};
 use crate::handshake;
 use crate::lost;
 use crate::transport::{Headers, MessageStream, Messages, Reply, Session};
+use crate::unread;
 
 use events::Events;
 
@@ -256,9 +257,8 @@ fn is_of_modern_alone(refusal: &Message) -> bool {
 
 /// A JSON body: one message, or an array of them from a 2025-03-26 server.
 fn one_or_many(server: &Server, body: Bytes, sent: &Message, asked: &Message) -> Result<Messages, Error> {
-    let garbage =
-        |why: String| server.fails(Fault::Broken(format!("its answer is no JSON-RPC message: {why}")));
-    match Body::parse(body, &server.bounds.limits).map_err(|error| garbage(error.to_string()))? {
+    let garbage = |error: mcp::ParseError| server.fails(unread::fault(&error));
+    match Body::parse(body, &server.bounds.limits).map_err(garbage)? {
         Body::One(message) => match answers(&message, sent) {
             true => Ok(Messages::One(addressed(message, asked))),
             false => Err(server.fails(Fault::Broken("it answered another request than ours".into()))),
@@ -266,7 +266,7 @@ fn one_or_many(server: &Server, body: Bytes, sent: &Message, asked: &Message) ->
         Body::Batch(messages) => {
             let mut several = Vec::with_capacity(messages.len());
             for message in messages {
-                let message = message.map_err(|error| garbage(error.to_string()))?;
+                let message = message.map_err(garbage)?;
                 match message.kind() {
                     Kind::Request | Kind::Notification => several.push(message),
                     Kind::Result | Kind::Error if answers(&message, sent) => {

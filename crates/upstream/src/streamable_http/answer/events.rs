@@ -18,6 +18,7 @@ use super::{
 };
 use crate::error::{Error, Fault};
 use crate::transport::MessageStream;
+use crate::unread;
 
 /// The messages of an event stream.
 pub(super) struct Events {
@@ -95,7 +96,10 @@ impl Events {
             return Ok(());
         }
         let garbage = |error: mcp::ParseError| {
-            let what = format!("an event of its stream is no JSON-RPC message: {error}");
+            let what = format!(
+                "an event of its stream is no JSON-RPC message: {}",
+                unread::why(&error)
+            );
             Fault::Broken(what).of(&self.server.name)
         };
         match Body::parse(event.data, &self.server.bounds.limits).map_err(garbage)? {
