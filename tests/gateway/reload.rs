@@ -1,4 +1,6 @@
 //! A changed file: served whole, or not at all and with the reason; whoever is not concerned does not notice.
+mod removal;
+
 use std::{collections::BTreeMap, os::unix::fs::symlink};
 
 use harness::{Exit, Gate, Gateway, Mood, Reply, Running, Server, causeway, is_alive, misbehave, until};

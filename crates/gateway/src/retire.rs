@@ -55,6 +55,7 @@ impl Retired {
                     in_time = tokio::time::timeout(grace, unused(&upstream, &generations)) => {
                         if in_time.is_err() {
                             tracing::warn!(upstream = %upstream.name, "removed; calls to it are cut at the end of the grace");
+                            upstream.cut();
                         }
                     }
                 }

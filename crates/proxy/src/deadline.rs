@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use upstream::{Fault, Timeouts};
+use upstream::{Fault, Removal, Timeouts, Upstream};
 
 use crate::failure::Failure;
 
@@ -18,6 +18,8 @@ pub(crate) struct Deadline {
     heard: Instant,
     /// While a user is asked something.
     thinking: Option<Thinking>,
+    /// Ends it before its time.
+    removal: Arc<Removal>,
 }
 
 /// The time of a user, which is nobody's silence: what of it was not counted yet, and how long it may go on.
@@ -36,7 +38,21 @@ impl Deadline {
             last: Some(now + timeouts.whole),
             heard: now,
             thinking: None,
+            removal: Arc::default(),
         }
+    }
+
+    /// For a call to this upstream, which ends when that is removed.
+    pub(crate) fn of_call(upstream: &Upstream) -> Self {
+        Self {
+            removal: upstream.removal(),
+            ..Self::begin(&upstream.name, upstream.timeouts)
+        }
+    }
+
+    /// What ends it before its time.
+    pub(crate) fn removal(&self) -> Arc<Removal> {
+        Arc::clone(&self.removal)
     }
 
     /// Whose time it is.
@@ -50,11 +66,21 @@ impl Deadline {
         work: impl Future<Output = Result<T, upstream::Error>>,
     ) -> Result<T, Failure> {
         let Some(moment) = self.moment() else {
-            return work.await.map_err(Failure::Upstream);
+            return tokio::select! {
+                biased;
+                // What lasts as long as it likes has no end to wait for.
+                () = self.removal.announced() => Err(Fault::Removed.of(&self.upstream).into()),
+                outcome = work => outcome.map_err(Failure::Upstream),
+            };
         };
-        match tokio::time::timeout_at(moment, work).await {
-            Ok(outcome) => outcome.map_err(Failure::Upstream),
-            Err(_) => Err(Fault::Silent(self.waited()).of(&self.upstream).into()),
+        tokio::select! {
+            biased;
+            // Before anything else, since the end of its processes would be told as theirs.
+            () = self.removal.is_cut() => Err(Fault::Removed.of(&self.upstream).into()),
+            kept = tokio::time::timeout_at(moment, work) => match kept {
+                Ok(outcome) => outcome.map_err(Failure::Upstream),
+                Err(_) => Err(Fault::Silent(self.waited()).of(&self.upstream).into()),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::{Kind, Message, Method};
-use upstream::{Exchange, Fault, MessageStream, Messages};
+use upstream::{Exchange, Fault, MessageStream, Messages, Removal};
 
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -13,6 +13,9 @@ use crate::generation::Generation;
 
 /// A server that does not take what is said to its question in this time is left with it.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a server hears whose call is cut since it was removed.
+pub(crate) const REMOVED: &str = "the gateway no longer serves this server";
 
 /// The upstream's half of a call.
 pub(crate) struct Incoming {
@@ -81,9 +84,7 @@ impl Incoming {
         let reply = match sent {
             Ok(reply) => reply,
             Err(failure) => {
-                if self.deadline.has_passed() {
-                    self.overdue().await;
-                }
+                self.given_up(&failure).await;
                 self.told_on = None;
                 return Err(failure);
             }
@@ -130,8 +131,8 @@ impl Incoming {
             return Err(fault.of(self.deadline.upstream()).into());
         };
         let next = self.deadline.keep(stream.next()).await;
-        if next.is_err() && self.deadline.has_passed() {
-            self.overdue().await;
+        if let Err(failure) = &next {
+            self.given_up(failure).await;
         }
         let next = next.map_err(|failure| match (failure, &self.exchange) {
             (Failure::Upstream(error), Some(exchange)) => {
@@ -162,11 +163,23 @@ impl Incoming {
         }
     }
 
-    async fn overdue(&mut self) {
-        self.told_on = None;
-        if let Some(exchange) = &mut self.exchange {
-            exchange.overdue(&self.request).await;
+    /// Tells the upstream that the call is over, if that is our decision and not its own.
+    async fn given_up(&mut self, failure: &Failure) {
+        let removed = matches!(failure, Failure::Upstream(error) if error.fault == Fault::Removed);
+        if removed {
+            return self.cancel(REMOVED).await;
         }
+        if self.deadline.has_passed() {
+            self.told_on = None;
+            if let Some(exchange) = &mut self.exchange {
+                exchange.overdue(&self.request).await;
+            }
+        }
+    }
+
+    /// What ends it before its time.
+    pub(crate) fn removal(&self) -> Arc<Removal> {
+        self.deadline.removal()
     }
 
     /// How long it may still take.

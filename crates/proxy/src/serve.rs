@@ -56,7 +56,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     // Admission comes before any connection, so that a call that may not pass costs nothing.
     let headers = admit(current, &call.visit)?;
     let upstream = &call.visit.upstream;
-    let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
+    let mut deadline = Deadline::of_call(upstream);
     let hop = Hop::find(call, &headers, &mut deadline).await?;
     // What lies beyond an era is rare and large.
     let here = match hop.crossing {
@@ -130,7 +130,7 @@ async fn answer_question(current: &Generation, call: &mut Call) -> Result<Answer
     let headers = admit(current, &call.visit)?;
     let answer = bridge::relay::reply(session.between(), method.as_ref(), &call.message.with_id(&id));
     let upstream = &call.visit.upstream;
-    let mut deadline = Deadline::begin(&upstream.name, upstream.timeouts);
+    let mut deadline = Deadline::of_call(upstream);
     let conversation = Conversation::Session(session.with_upstream());
     let mut exchange = deadline.keep(upstream.open(conversation, headers)).await?;
     deadline.keep(exchange.send(&answer)).await?;

@@ -48,7 +48,7 @@ pub enum Fault {
     NotAgreed,
     /// It says nothing outside of calls.
     NotOffered,
-    /// A reload of the configuration removed it.
+    /// A reload of the configuration removed it, or put another in its place.
     Removed,
     /// Its answer is longer than `bounds.answer`, in bytes.
     TooLong(usize),
@@ -132,7 +132,10 @@ impl fmt::Display for Error {
                 "upstream `{name}` answers `initialize` neither with an agreement nor as a server without one"
             ),
             Fault::NotOffered => write!(f, "upstream `{name}` says nothing outside of calls"),
-            Fault::Removed => write!(f, "upstream `{name}` was removed from the configuration"),
+            Fault::Removed => write!(
+                f,
+                "upstream `{name}` was removed from the configuration, or changed in it"
+            ),
             Fault::TooLong(bound) => {
                 write!(
                     f,

@@ -11,6 +11,7 @@
 mod registry;
 mod exchange;
 mod listening;
+mod removal;
 mod feed;
 pub mod transport;
 
@@ -61,6 +62,7 @@ pub use introduction::Introduction;
 pub use listening::Listening;
 pub use metrics::Metrics;
 pub use registry::{Registry, Timeouts, Upstream};
+pub use removal::Removal;
 pub use summary::{Summary, summarize};
 pub use transport::{
     Agreement, Conversation, Headers, Link, MessageStream, Messages, Overheard, Pooled, Reply, Session,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use mcp::{Era, Kind, Revision};
 use prometheus::IntGauge;
-use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{Breaker, Pass};
 use crate::catalog::{Catalogs, Place};
@@ -18,6 +17,7 @@ use crate::handshake::{self, Eras, Knowledge, Legacy};
 use crate::introduction::Introductions;
 use crate::listening::Listening;
 use crate::metrics::Metrics;
+use crate::removal::Removal;
 use crate::renewal::Renewals;
 use crate::slots::Slots;
 use crate::taken_back::TakenBack;
@@ -37,7 +37,7 @@ pub struct Upstream {
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     up: IntGauge,
-    removed: CancellationToken,
+    removal: Arc<Removal>,
     pub(crate) renewals: Renewals,
     pub(crate) taken_back: TakenBack,
     pub(crate) breaker: Arc<Breaker>,
@@ -98,7 +98,7 @@ impl Upstream {
             knowledge: Knowledge::new(pinned),
             metrics,
             up,
-            removed: CancellationToken::new(),
+            removal: Arc::default(),
         }
     }
 
@@ -180,12 +180,23 @@ impl Upstream {
         self.knowledge.stop();
         self.catalogs.remove();
         self.feeds.remove();
-        self.removed.cancel();
+        self.removal.announce();
     }
 
     /// Waits until a reload removes it.
     pub async fn removed(&self) {
-        self.removed.cancelled().await;
+        self.removal.announced().await;
+    }
+
+    /// How far its removal has come, for who runs a call there.
+    pub fn removal(&self) -> Arc<Removal> {
+        Arc::clone(&self.removal)
+    }
+
+    /// It was removed, and what still runs there has had its grace: it ends with [`Fault::Removed`]. To be called
+    /// before [`Upstream::stop`], or the calls end as its processes do.
+    pub fn cut(&self) {
+        self.removal.cut();
     }
 
     /// Ends a session that a client began, for good.

@@ -175,7 +175,7 @@ async fn down(
         }
         Method::SubscriptionsListen => {
             let stream = following::follow(upstream, &hop.pooled(), headers.clone(), request).await?;
-            let deadline = Deadline::begin(&upstream.name, upstream.timeouts);
+            let deadline = Deadline::of_call(upstream);
             let incoming = Incoming::of(stream, request.clone(), deadline);
             // What it says is said in its client's words already.
             let between = Between {

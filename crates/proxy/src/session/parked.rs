@@ -12,7 +12,7 @@ use prometheus::IntGauge;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, REMOVED};
 
 /// Calls that may wait at once.
 const WAITING: usize = 4096;
@@ -107,7 +107,7 @@ impl Default for Parked {
 }
 
 impl Parked {
-    /// Keeps a call until somebody takes it, or until `within` has passed: then it is ended.
+    /// Keeps a call until somebody takes it, or until `within` has passed or its upstream is cut: then it is ended.
     ///
     /// # Errors
     /// With the call, whose server is still to be told.
@@ -128,11 +128,15 @@ impl Parked {
         }
         let number = fastrand::u128(..);
         let parked = Arc::downgrade(self);
+        let removal = call.incoming.removal();
         let end = tokio::spawn(async move {
-            tokio::time::sleep(within).await;
+            let why = tokio::select! {
+                () = tokio::time::sleep(within) => LEFT,
+                () = removal.is_cut() => REMOVED,
+            };
             let waited = parked.upgrade().and_then(|parked| parked.let_go(number));
             if let Some(call) = waited {
-                call.end(LEFT).await;
+                call.end(why).await;
             }
         });
         let end = AbortOnDropHandle::new(end);
