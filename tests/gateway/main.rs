@@ -3,6 +3,7 @@
 
 mod first_steps;
 mod routes;
+mod aggregate;
 mod headers;
 mod sessions;
 mod eras;

@@ -105,39 +105,6 @@ async fn a_server_that_nobody_knows_is_not_found() {
 }
 
 #[tokio::test]
-async fn several_servers_at_once_are_refused_with_the_url_of_each() {
-    let (docs, crm) = (Server::start(Mood::Dual).await, Server::start(Mood::Dual).await);
-    let gateway = Gateway::new()
-        .server("docs", &docs)
-        .server("crm", &crm)
-        .start()
-        .await;
-
-    docs.forget();
-    crm.forget();
-
-    for path in ["/mcp", "/mcp/docs,crm", "/mcp?server=docs,crm"] {
-        let request = json!({ "jsonrpc": "2.0", "id": "mine", "method": "tools/list" });
-        let answer = gateway
-            .client(path)
-            .sessionless("2025-06-18")
-            .post(request.to_string())
-            .await;
-
-        assert_eq!(answer.status, 400, "{path}: {answer:?}");
-        assert_eq!(answer.code(), -32600, "{path}");
-        assert_eq!(answer.last()["id"], "mine", "{path}");
-        for url in ["/mcp/docs", "/mcp/crm"] {
-            assert!(
-                answer.last().to_string().contains(url),
-                "{path} does not name {url}: {answer:?}"
-            );
-        }
-    }
-    assert_eq!(docs.asked("tools/list").len() + crm.asked("tools/list").len(), 0);
-}
-
-#[tokio::test]
 async fn a_host_names_the_server_at_the_root() {
     let (docs, crm) = (Server::start(Mood::Dual).await, Server::start(Mood::Dual).await);
     let gateway = Gateway::new()

@@ -155,7 +155,22 @@ impl House {
             injections.insert(Arc::clone(&name), Arc::new(injection));
             made_of.insert(name, make);
         }
+        // Who listens to endpoints of many hears when they become others.
+        let (views, endpoints) = match before {
+            Some(before) => {
+                let same = before.made_of == made_of && before.generation.aliases == plan.aliases;
+                let endpoints = same.then(|| before.generation.endpoints.clone());
+                (
+                    Arc::clone(&before.generation.views),
+                    endpoints.unwrap_or_default(),
+                )
+            }
+            None => Default::default(),
+        };
         let generation = Generation {
+            aliases: plan.aliases,
+            views,
+            endpoints,
             routes: plan.routes,
             upstreams: Registry::new(upstreams),
             injections,

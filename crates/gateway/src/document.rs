@@ -4,6 +4,7 @@
 mod routes;
 mod resume;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use audit::To;
 use config::scalar::{self, Wrong};
 use config::{Environment, Field, Fields, Located, Problems, Secret, Source, WeakKey};
+use mcp::expose::Alias;
 use policy::Injection;
 use proxy::Routes;
 
@@ -29,6 +31,8 @@ pub(crate) struct Plan {
     /// Nothing is kept for clients that come back without it.
     pub(crate) resume: Option<proxy::Resume>,
     pub(crate) upstreams: Vec<(upstream::kind::Settings, Injection)>,
+    /// What upstreams are called at endpoints of many.
+    pub(crate) aliases: HashMap<Arc<str>, Alias>,
     pub(crate) routes: Routes,
     pub(crate) bounds: Bounds,
     pub(crate) log: Option<String>,
@@ -91,7 +95,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     let state = state(&fields.optional("state"), environment);
     let session = session(&fields.optional("session"), environment);
     let resume = resume::check(&fields.optional("resume"));
-    let upstreams = upstreams(&fields.required("upstreams"), environment);
+    let (upstreams, aliases) = upstreams(&fields.required("upstreams"), environment);
     // Routes may name what is written; whether that is right is told where it stands.
     let names: Vec<Arc<str>> = upstream_names(&fields.optional("upstreams"));
     let routes = routes::check(&fields.optional("routes"), &names);
@@ -125,6 +129,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         session,
         resume,
         upstreams,
+        aliases,
         routes,
         bounds,
         log,
@@ -269,11 +274,18 @@ fn upstream_names(field: &Field<'_>) -> Vec<Arc<str>> {
     served.map(|(name, _)| name.value.into()).collect()
 }
 
-fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream::kind::Settings, Injection)> {
+/// The upstreams, and what each is called at endpoints of many.
+type Upstreams = (
+    Vec<(upstream::kind::Settings, Injection)>,
+    HashMap<Arc<str>, Alias>,
+);
+
+fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Upstreams {
     let this_executable = std::env::current_exe().unwrap_or_else(|_| "causeway".into());
     let mut found = Vec::new();
+    let mut written: Vec<(Arc<str>, Option<Alias>)> = Vec::new();
     let Some(entries) = field.entries() else {
-        return found;
+        return Upstreams::default();
     };
     if entries.is_empty() {
         field.report(
@@ -289,6 +301,18 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream:
         let Some(mut fields) = field.fields() else {
             continue;
         };
+        let alias = fields.optional("alias");
+        let called = alias.parsed(an_alias).map(Located::into_value);
+        if let Some(called) = &called
+            && let Some((other, _)) = written.iter().find(|(_, other)| other.as_ref() == Some(called))
+        {
+            alias.report(
+                format!("`{}` is called so too", scalar::shown(other)),
+                Some("each needs another alias; left out, it is made of the name"),
+            );
+        } else {
+            written.push((name.value.as_str().into(), called));
+        }
         let settings = upstream::kind::check(&name, &mut fields, environment, &this_executable);
         let headers = fields.optional("headers");
         if headers.is_written() && fields.has("command") {
@@ -310,7 +334,17 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Vec<(upstream:
             found.push((settings, injection));
         }
     }
-    found
+    let names = written.iter().map(|(name, alias)| (&**name, alias.clone()));
+    let aliases = mcp::expose::aliases(names);
+    let named = written.iter().map(|(name, _)| Arc::clone(name));
+    (found, named.zip(aliases).collect())
+}
+
+fn an_alias(text: &str) -> Result<Alias, Wrong> {
+    Alias::parse(text).ok_or_else(|| {
+        Wrong::new(format!("`{}` cannot be an alias", scalar::shown(text)))
+            .hint("a letter, then up to 15 of a-z, 0-9 and -")
+    })
 }
 
 fn bounds(field: &Field<'_>) -> Bounds {

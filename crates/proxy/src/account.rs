@@ -77,7 +77,7 @@ impl Account {
 
     /// Opens the account of an exchange that found its route.
     pub(crate) fn open(self: &Arc<Self>, visit: &Visit) -> Entry {
-        let upstream = Some(Arc::clone(&visit.upstream.name));
+        let upstream = visit.to.only().map(|upstream| Arc::clone(&upstream.name));
         self.entry(
             visit.began,
             visit.time,
@@ -135,6 +135,11 @@ impl Entry {
     pub(crate) fn carries(&mut self, message: &Message) {
         self.message = Some(message.clone());
         self.trace = self.trace.in_message(message);
+    }
+
+    /// The upstream that it turned out to be for.
+    pub(crate) fn leads_to(&mut self, upstream: &Arc<str>) {
+        self.upstream = Some(Arc::clone(upstream));
     }
 
     /// The era and the revision its client speaks.

@@ -2,6 +2,7 @@
 
 use mcp::{Kind, Message};
 
+use crate::aggregate::Exposing;
 use crate::bridge::Bridge;
 use crate::failure::Failure;
 use crate::incoming::Incoming;
@@ -17,6 +18,8 @@ pub(crate) struct Answer {
     /// Absent when there is nothing more to come, here or for now.
     incoming: Option<Incoming>,
     bridge: Option<Bridge>,
+    /// For what came through an endpoint of many servers: the edits that make it the endpoint's.
+    exposing: Option<Exposing>,
 }
 
 /// The first thing that came back.
@@ -41,6 +44,7 @@ impl Answer {
             first: First::Accepted,
             incoming: None,
             bridge: None,
+            exposing: None,
         }
     }
 
@@ -52,6 +56,7 @@ impl Answer {
             first: First::Answer(answer),
             incoming: None,
             bridge: None,
+            exposing: None,
         }
     }
 
@@ -66,6 +71,7 @@ impl Answer {
             first: First::Told,
             incoming: Some(incoming),
             bridge: Some(bridge),
+            exposing: None,
         };
         // Whether this becomes JSON or a stream is decided by what comes first.
         let message = answer.next().await?;
@@ -76,15 +82,31 @@ impl Answer {
         Ok(answer)
     }
 
+    /// The same, as a client of an endpoint of many servers is to read it.
+    #[must_use]
+    pub(crate) fn exposed(mut self, exposing: Exposing) -> Self {
+        self.first = match self.first {
+            First::Answer(message) => First::Answer(exposing.shown(&message)),
+            First::Begun(message) => First::Begun(exposing.shown(&message)),
+            first @ (First::Accepted | First::Told) => first,
+        };
+        self.exposing = Some(exposing);
+        self
+    }
+
     /// The next message for the client. After the answer there is none to ask for.
     ///
     /// # Errors
     /// When none can come.
     pub(crate) async fn next(&mut self) -> Result<Message, Failure> {
-        match &mut self.bridge {
-            Some(bridge) => bridge.next(&mut self.incoming).await,
-            None => Err(Failure::Ended),
-        }
+        let Some(bridge) = &mut self.bridge else {
+            return Err(Failure::Ended);
+        };
+        let message = bridge.next(&mut self.incoming).await?;
+        Ok(match &self.exposing {
+            Some(exposing) => exposing.shown(&message),
+            None => message,
+        })
     }
 
     /// The answer, with everything before it left out: for a client that takes no stream, or left.

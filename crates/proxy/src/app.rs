@@ -16,7 +16,9 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
 use crate::account::Entry;
+use crate::aggregate::Aggregate;
 use crate::call::{Accepts, Visit, identify};
+use crate::destination::Destination;
 use crate::downstream::body;
 use crate::downstream::held::Held;
 use crate::downstream::listen::listen;
@@ -168,14 +170,14 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         turn_away(&mut door, entry, &failure).await?;
         return Ok(then(&door));
     }
-    let visit = match arrive(current, route.clone(), parameters, &headers) {
-        Ok((upstream, parameters, bound_parameters)) => Visit {
+    let visit = match arrive(current, &route, parameters) {
+        Ok((to, parameters, bound_parameters)) => Visit {
             began,
             time: SystemTime::now(),
             source,
             route,
             parameters,
-            upstream,
+            to,
             accepts: Accepts::of(&headers),
             trace: Trace::of(&headers),
             headers,
@@ -286,39 +288,35 @@ fn is_modern(headers: &HeaderMap) -> bool {
         .is_some_and(|revision| revision.era() == Era::Modern)
 }
 
-/// The upstream of a request, the parameters of its URL, and which of the query's it is bound to.
-type Arrival = (Arc<upstream::Upstream>, Parameters, Arc<[String]>);
+/// Where a request leads, the parameters of its URL, and which of the query's it is bound to.
+type Arrival = (Destination, Parameters, Arc<[String]>);
 
-/// Finds the upstream of a request.
-fn arrive(
-    current: &Generation,
-    route: Arc<Route>,
-    parameters: Parameters,
-    headers: &HeaderMap,
-) -> Result<Arrival, Failure> {
-    let name = match route.choose(&parameters) {
-        Found::One(name) => name,
+/// Finds where a request leads.
+fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result<Arrival, Failure> {
+    let (to, mut bound) = match route.choose(&parameters) {
+        Found::One(name) => {
+            let upstream = current.upstreams.get(&name).cloned();
+            let bound = current.injection(&name).map(|injection| injection.parameters());
+            (
+                Destination::One(upstream.ok_or(Failure::UnknownServer)?),
+                bound.unwrap_or_default(),
+            )
+        }
+        Found::Several(names) => {
+            let aggregate = Aggregate::of(current, &names).ok_or(Failure::UnknownServer)?;
+            let parameters = names.iter().filter_map(|name| current.injection(name));
+            let parameters = parameters.flat_map(|injection| injection.parameters());
+            // Which servers a client sees is part of what it talks to.
+            let bound = parameters.chain(["server".to_owned()]).collect();
+            (Destination::Many(Arc::new(aggregate)), bound)
+        }
         // People look for the event stream under a path of its own.
         Found::Unknown if parameters.get("server") == Some("notifications") => return Err(no_such_stream()),
         Found::Unknown => return Err(Failure::UnknownServer),
-        Found::Several(names) => {
-            let base = current.public_url.clone().unwrap_or_else(|| {
-                format!("http://{}", single(headers, header::HOST).unwrap_or("localhost"))
-            });
-            return Err(Failure::Several(
-                names.iter().map(|name| format!("{base}/mcp/{name}")).collect(),
-            ));
-        }
     };
-    let upstream = current
-        .upstreams
-        .get(&name)
-        .cloned()
-        .ok_or(Failure::UnknownServer)?;
-    let bound = current
-        .injection(&name)
-        .map_or_else(Vec::new, |injection| injection.parameters());
-    Ok((upstream, parameters, bound.into()))
+    bound.sort_unstable();
+    bound.dedup();
+    Ok((to, parameters, bound.into()))
 }
 
 /// Ends a session at its client's word.
@@ -345,15 +343,17 @@ async fn delete(
     };
     current.sessions.end(&session);
     current.account.metrics().sessions_ended.inc();
-    let injected = match current.injection(&visit.upstream.name) {
-        Some(injection) => injection.render(&visit).unwrap_or_default(),
-        None => Vec::new(),
-    };
-    let headers = upstream::Headers {
-        injected,
-        passed: Vec::new(),
-    };
-    visit.upstream.end(&session.with_upstream(), &headers).await;
+    if let Some(upstream) = visit.to.only() {
+        let injected = match current.injection(&upstream.name) {
+            Some(injection) => injection.render(&visit).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let headers = upstream::Headers {
+            injected,
+            passed: Vec::new(),
+        };
+        upstream.end(&session.with_upstream(), &headers).await;
+    }
     entry.finish(audit::Outcome::Ok, Some(204), None);
     door.empty(204, Extra::default(), &[]).await
 }

@@ -9,6 +9,7 @@ pub(crate) mod here;
 pub(crate) mod greeting;
 mod question;
 pub(crate) mod relay;
+mod pooling;
 pub(crate) mod rounds;
 pub(crate) mod parking;
 pub(crate) mod following;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use mcp::translate::{Between, Said};
 use mcp::{ClientCapabilities, Era, Id, Kind, Message, Method, Object, Refusal, Revision, code, header};
 use tokio_util::sync::CancellationToken;
-use upstream::{Conversation, Headers, Legacy, Pooled};
+use upstream::{Conversation, Headers, Legacy, Pooled, Upstream};
 
 use crate::call::Call;
 use crate::deadline::Deadline;
@@ -29,6 +30,7 @@ use crate::incoming::Incoming;
 use crate::route::SessionRule;
 
 use parking::Parking;
+use pooling::Pooling;
 use relay::Relay;
 use rounds::{Made, Rounds};
 
@@ -37,6 +39,7 @@ const DECLARED: usize = 4096;
 
 /// How a call gets to its server.
 pub(crate) struct Hop {
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) conversation: Conversation,
     pub(crate) between: Between,
     pub(crate) crossing: Crossing,
@@ -58,6 +61,7 @@ pub(crate) enum Bridge {
     Relay(Relay),
     Rounds(Box<Rounds>),
     Parking(Box<Parking>),
+    Pooling(Box<Pooling>),
 }
 
 impl Hop {
@@ -67,13 +71,18 @@ impl Hop {
     /// When the server cannot be asked, or the route serves nothing without a session.
     pub(crate) async fn find(
         call: &Call,
+        upstream: &Arc<Upstream>,
         headers: &Headers,
         deadline: &mut Deadline,
     ) -> Result<Self, Failure> {
+        if call.visit.to.only().is_none() {
+            return Self::from_endpoint(call, upstream, headers, deadline).await;
+        }
         if let Some(session) = call.session.as_ref().filter(|_| call.era == Era::Legacy) {
             return Ok(match session.server() {
-                Revision::V2026_07_28 => Self::up(session.revision()),
+                Revision::V2026_07_28 => Self::up(upstream, session.revision()),
                 server => Self {
+                    upstream: Arc::clone(upstream),
                     conversation: Conversation::Session(session.with_upstream()),
                     between: Between {
                         client: session.revision(),
@@ -86,7 +95,6 @@ impl Hop {
         if call.era == Era::Legacy && !call.handshake && call.visit.route.sessions == SessionRule::Required {
             return Err(Failure::SessionMissing);
         }
-        let upstream = &call.visit.upstream;
         let eras = match upstream.eras() {
             Some(eras) if call.era == Era::Modern || eras.legacy != Legacy::Unasked => eras,
             _ if call.era == Era::Modern => deadline.keep(upstream.learn(headers)).await?,
@@ -97,25 +105,77 @@ impl Hop {
             Legacy::Unasked | Legacy::NotSpoken => None,
         };
         Ok(match (call.era, eras.modern, legacy) {
-            (Era::Modern, Some(_), _) => Self::same(Conversation::Modern, call.revision),
-            (Era::Modern, None, legacy) => Self::down(call, legacy.unwrap_or(Revision::LATEST_LEGACY))?,
-            (Era::Legacy, _, Some(_)) if call.handshake => Self::same(Conversation::Greeting, call.revision),
+            (Era::Modern, Some(_), _) => Self::same(upstream, Conversation::Modern, call.revision),
+            (Era::Modern, None, legacy) => {
+                Self::down(upstream, call, legacy.unwrap_or(Revision::LATEST_LEGACY))?
+            }
+            (Era::Legacy, _, Some(_)) if call.handshake => {
+                Self::same(upstream, Conversation::Greeting, call.revision)
+            }
             (Era::Legacy, _, Some(server)) => {
                 // Of a request without a session only its header can say the revision.
                 let said = call.visit.headers.contains_key(header::MCP_PROTOCOL_VERSION);
                 let client = if said { call.revision } else { server };
                 Self {
+                    upstream: Arc::clone(upstream),
                     conversation: Conversation::Pooled(Pooled::default()),
                     between: Between { client, server },
                     crossing: Crossing::None,
                 }
             }
-            (Era::Legacy, _, None) => Self::up(call.revision),
+            (Era::Legacy, _, None) => Self::up(upstream, call.revision),
         })
     }
 
-    fn same(conversation: Conversation, revision: Revision) -> Self {
+    /// The way of a call from an endpoint of many servers: a session of its client is with the endpoint. Where the
+    /// server knows sessions, that one's calls have one of their own there.
+    async fn from_endpoint(
+        call: &Call,
+        upstream: &Arc<Upstream>,
+        headers: &Headers,
+        deadline: &mut Deadline,
+    ) -> Result<Self, Failure> {
+        let eras = match upstream.eras() {
+            Some(eras) if call.era == Era::Modern || eras.legacy != Legacy::Unasked => eras,
+            _ if call.era == Era::Modern => deadline.keep(upstream.learn(headers)).await?,
+            _ => deadline.keep(upstream.learn_both(headers)).await?,
+        };
+        let client = call
+            .session
+            .as_ref()
+            .map_or(call.revision, |session| session.revision());
+        Ok(match (call.era, &eras.modern, eras.legacy) {
+            (Era::Modern, Some(_), _) => Self::same(upstream, Conversation::Bridged, call.revision),
+            (Era::Modern, None, Legacy::Spoken(server)) => Self::down(upstream, call, server)?,
+            (Era::Modern, None, _) => Self::down(upstream, call, Revision::LATEST_LEGACY)?,
+            (Era::Legacy, _, Legacy::Spoken(server)) => {
+                let between = Between { client, server };
+                let pooled = match &call.session {
+                    Some(session) => {
+                        let greeting = session.greeting.as_deref().unwrap_or("{}");
+                        let greeting = Object::parse(greeting.as_bytes()).ok();
+                        let said = greeting
+                            .as_ref()
+                            .and_then(|greeting| greeting.get("capabilities"));
+                        let scope = format!("{}{}", session.id, String::from_utf8_lossy(&session.principal));
+                        of_those_who_can_be_asked(between, said.unwrap_or(b"{}"), scope.as_bytes())?
+                    }
+                    None => Pooled::default(),
+                };
+                Self {
+                    upstream: Arc::clone(upstream),
+                    conversation: Conversation::Pooled(pooled),
+                    between,
+                    crossing: Crossing::None,
+                }
+            }
+            (Era::Legacy, _, _) => Self::up(upstream, client),
+        })
+    }
+
+    fn same(upstream: &Arc<Upstream>, conversation: Conversation, revision: Revision) -> Self {
         Self {
+            upstream: Arc::clone(upstream),
             conversation,
             between: Between {
                 client: revision,
@@ -125,8 +185,9 @@ impl Hop {
         }
     }
 
-    fn up(client: Revision) -> Self {
+    fn up(upstream: &Arc<Upstream>, client: Revision) -> Self {
         Self {
+            upstream: Arc::clone(upstream),
             conversation: Conversation::Bridged,
             between: Between {
                 client,
@@ -140,30 +201,15 @@ impl Hop {
     ///
     /// # Errors
     /// When its client declares more than [`DECLARED`].
-    fn down(call: &Call, server: Revision) -> Result<Self, Refusal> {
+    fn down(upstream: &Arc<Upstream>, call: &Call, server: Revision) -> Result<Self, Refusal> {
         let between = Between {
             client: call.revision,
             server,
         };
         let declared = call.message.client_capabilities().unwrap_or(b"{}");
-        if declared.len() > DECLARED {
-            let words = format!("the client capabilities are longer than {DECLARED} bytes");
-            return Err(Refusal::new(code::INVALID_PARAMS, words));
-        }
-        let declared = between.client_capabilities(declared);
-        let declared = ClientCapabilities::new(&declared);
-        let asks = declared.sampling()
-            || declared.roots()
-            || declared.elicitation_form()
-            || declared.elicitation_url();
-        let pooled = match asks {
-            true => Pooled {
-                capabilities: Some(declared.canonical().into()),
-                scope: call.principal.binding().into(),
-            },
-            false => Pooled::default(),
-        };
+        let pooled = of_those_who_can_be_asked(between, declared, call.principal.binding())?;
         Ok(Self {
+            upstream: Arc::clone(upstream),
             conversation: Conversation::Pooled(pooled),
             between,
             crossing: Crossing::Down,
@@ -200,14 +246,33 @@ impl Hop {
         };
         let session = call.session.as_ref();
         let asking = || session.map(|session| current.sessions.asker(session).asking());
+        let running = || match (session, message.id()) {
+            (Some(session), Some(id)) => {
+                let running = current.sessions.running().run(&session.id, id);
+                let words = "a request with this id is running";
+                running
+                    .map(Some)
+                    .ok_or_else(|| Refusal::new(code::INVALID_REQUEST, words))
+            }
+            _ => Ok(None),
+        };
         Ok(match self.crossing {
+            Crossing::None if self.is_of_an_endpoint(call) => {
+                let asking = asking().filter(|_| call.askable);
+                let name = &self.upstream.name;
+                let pooling = Pooling::new(name, self.between, asked, asking, running()?);
+                (
+                    self.between.request(message, &nothing),
+                    Bridge::Pooling(Box::new(pooling)),
+                )
+            }
             Crossing::None => (
                 self.between.request(message, &nothing),
                 Bridge::Relay(Relay::new(self.between, asked, asking(), current.bounds.parked)),
             ),
             Crossing::Down => (
                 self.between.request(message, &nothing),
-                Bridge::Parking(Box::new(Parking::new(current, call, self.between))),
+                Bridge::Parking(Box::new(Parking::new(current, call, self))),
             ),
             Crossing::Up => {
                 if let Some(missing) = missing_subject(message) {
@@ -232,24 +297,16 @@ impl Hop {
                         log_level: settings.and_then(|settings| settings.level()),
                     },
                 );
-                let running = match (session, message.id()) {
-                    (Some(session), Some(id)) => {
-                        let running = current.sessions.running().run(&session.id, id);
-                        let words = "a request with this id is running";
-                        Some(running.ok_or_else(|| Refusal::new(code::INVALID_REQUEST, words))?)
-                    }
-                    _ => None,
-                };
                 let id = message.id().cloned().unwrap_or_else(|| Id::number(0));
                 let rounds = Rounds::new(Made {
-                    upstream: Arc::clone(&call.visit.upstream),
+                    upstream: Arc::clone(&self.upstream),
                     headers: Arc::clone(headers),
                     between: self.between,
                     request: request.clone(),
                     id,
                     capabilities,
                     asking,
-                    running,
+                    running: running()?,
                     patience: current.bounds.parked,
                 });
                 (request, Bridge::Rounds(Box::new(rounds)))
@@ -257,9 +314,15 @@ impl Hop {
         })
     }
 
+    /// Whether it carries the call of a session that is with an endpoint of many servers, and goes in another with the
+    /// server.
+    pub(crate) fn is_of_an_endpoint(&self, call: &Call) -> bool {
+        call.visit.to.only().is_none() && matches!(self.conversation, Conversation::Pooled(_))
+    }
+
     /// Headers that speak of the client's own side of the gateway are not for a server of another.
     pub(crate) fn passing(&self, mut headers: Headers) -> Headers {
-        if !self.between.is_same() {
+        if !self.between.is_same() || matches!(self.conversation, Conversation::Bridged) {
             headers
                 .passed
                 .retain(|(name, _)| !name.as_str().starts_with("mcp-"));
@@ -281,6 +344,29 @@ fn missing_subject(request: &Message) -> Option<Refusal> {
     })
 }
 
+/// The session with a server of those who declare these capabilities: shared by those who can be asked the same, and
+/// by nobody outside of `scope` if they can be asked anything.
+///
+/// # Errors
+/// When they declare more than [`DECLARED`].
+fn of_those_who_can_be_asked(between: Between, declared: &[u8], scope: &[u8]) -> Result<Pooled, Refusal> {
+    if declared.len() > DECLARED {
+        let words = format!("the client capabilities are longer than {DECLARED} bytes");
+        return Err(Refusal::new(code::INVALID_PARAMS, words));
+    }
+    let declared = between.client_capabilities(declared);
+    let declared = ClientCapabilities::new(&declared);
+    let asks =
+        declared.sampling() || declared.roots() || declared.elicitation_form() || declared.elicitation_url();
+    Ok(match asks {
+        true => Pooled {
+            capabilities: Some(declared.canonical().into()),
+            scope: scope.into(),
+        },
+        false => Pooled::default(),
+    })
+}
+
 impl Bridge {
     /// The next message for the client. After the answer there is none to ask for.
     ///
@@ -291,6 +377,7 @@ impl Bridge {
             Self::Relay(relay) => relay.next(incoming).await,
             Self::Rounds(rounds) => rounds.next(incoming).await,
             Self::Parking(parking) => parking.next(incoming).await,
+            Self::Pooling(pooling) => pooling.next(incoming).await,
         }
     }
 
@@ -298,6 +385,7 @@ impl Bridge {
     pub(crate) fn taken_back(&self) -> Option<CancellationToken> {
         match self {
             Self::Rounds(rounds) => Some(rounds.taken_back()),
+            Self::Pooling(pooling) => Some(pooling.taken_back()),
             Self::Relay(_) | Self::Parking(_) => None,
         }
     }
@@ -306,7 +394,7 @@ impl Bridge {
     pub(crate) fn status(&self, given: u16) -> u16 {
         match self {
             Self::Relay(_) => given,
-            Self::Rounds(_) | Self::Parking(_) => 200,
+            Self::Rounds(_) | Self::Parking(_) | Self::Pooling(_) => 200,
         }
     }
 
@@ -317,6 +405,7 @@ impl Bridge {
             Self::Relay(relay) => relay.asks_no_more(untold, incoming).await,
             Self::Rounds(rounds) => rounds.asks_no_more(),
             Self::Parking(_) => {}
+            Self::Pooling(pooling) => pooling.asks_no_more(untold),
         }
     }
 }

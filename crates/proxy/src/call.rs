@@ -9,9 +9,9 @@ use config::Lookup;
 use http::HeaderMap;
 use mcp::{Era, Message, Revision, header};
 use policy::Principal;
-use upstream::Upstream;
 
 use crate::account::Entry;
+use crate::destination::Destination;
 use crate::route::{Parameters, Route};
 use crate::session::{Claims, SseSession};
 use crate::trace::Trace;
@@ -23,7 +23,7 @@ pub(crate) struct Visit {
     pub(crate) source: Option<SocketAddr>,
     pub(crate) route: Arc<Route>,
     pub(crate) parameters: Parameters,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) to: Destination,
     pub(crate) headers: HeaderMap,
     pub(crate) accepts: Accepts,
     pub(crate) trace: Trace,

@@ -54,8 +54,6 @@ pub(crate) enum Failure {
     /// A message to the twin of that transport, without the token that its stream tells. Where to
     /// connect instead.
     NoStream(String),
-    /// Several upstreams, and nothing serves them together yet.
-    Several(Vec<String>),
     /// The request does not bring what an injected header needs.
     Header(policy::Refused),
     /// A `requestState` that is not ours, of another principal, place or request, used, or expired. Which of these
@@ -186,15 +184,6 @@ impl Failure {
                     endpoint = if base.is_empty() { "/mcp" } else { base }
                 ),
             ),
-            Self::Several(urls) => {
-                let urls = urls.join(", ");
-                refused(
-                    400,
-                    format!(
-                        "this URL leads to several servers, which cannot be used together yet; use one of {urls}"
-                    ),
-                )
-            }
             Self::Header(missing) => Verdict {
                 outcome: Outcome::Denied,
                 ..refused(200, missing.to_string())
@@ -385,7 +374,6 @@ mod tests {
             (Failure::SessionUnknown, 404, -32600),
             (Failure::EventUnknown, 400, -32600),
             (Failure::SessionMissing, 400, -32600),
-            (Failure::Several(Vec::new()), 400, -32600),
             (upstream(Fault::Unreachable("no".into())), 200, -32603),
             (upstream(Fault::Silent(Duration::ZERO)), 200, -32603),
             (upstream(Fault::Broken("no".into())), 200, -32603),

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp::expose::Alias;
 use policy::{Gate, Injection};
 use prometheus::IntGauge;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upstream::Registry;
 
 use crate::account::Account;
+use crate::aggregate::Views;
 use crate::health::Health;
 use crate::route::Routes;
 use crate::session::Sessions;
@@ -32,6 +35,12 @@ pub struct Generation {
     pub admin_gate: Gate,
     /// Legacy sessions.
     pub sessions: Sessions,
+    /// Names of upstreams at endpoints of many, by the names that the file gives them.
+    pub aliases: HashMap<Arc<str>, Alias>,
+    /// What callers see of such endpoints, for as long as the process lives.
+    pub views: Arc<Views>,
+    /// Told when they become others by a reload.
+    pub endpoints: CancellationToken,
     /// What bounds a request.
     pub bounds: Bounds,
     /// The address clients use, without a slash at its end, when the file says one.

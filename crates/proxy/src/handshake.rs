@@ -3,10 +3,10 @@
 use mcp::translate::Between;
 use mcp::{Kind, Message, Object, Revision};
 use upstream::handshake::agreed_revision;
-use upstream::{Fault, Session};
+use upstream::{Fault, Session, Upstream};
 
 use crate::answer::{Answer, First};
-use crate::bridge::{Crossing, greeting};
+use crate::bridge::{Crossing, Hop, greeting};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
@@ -21,7 +21,7 @@ const GREETING: usize = 1024;
 pub(crate) async fn begin_session(
     current: &Generation,
     call: &Call,
-    (crossing, hop): (Crossing, Between),
+    hop: &Hop,
     answer: &mut Answer,
     upstream_session: Option<Box<str>>,
 ) -> Result<(), Failure> {
@@ -37,18 +37,9 @@ pub(crate) async fn begin_session(
     };
     let agreed = agreed_revision(agreement);
     let server = agreed.unwrap_or(Revision::LATEST_LEGACY);
+    let crossing = hop.crossing;
     let (theirs, between) = match crossing {
-        Crossing::Up => (
-            Session {
-                id: None,
-                revision: Revision::V2026_07_28,
-                greeting: call
-                    .message
-                    .params()
-                    .and_then(|params| greeting::kept(params, GREETING)),
-            },
-            hop,
-        ),
+        Crossing::Up => (without_server(call), hop.between),
         Crossing::None | Crossing::Down => (
             Session {
                 id: upstream_session,
@@ -65,29 +56,69 @@ pub(crate) async fn begin_session(
         answer.first = First::Answer(agreeing(agreement, between));
     }
     if agreed.is_none() || call.visit.route.sessions == SessionRule::Off {
-        return end_unused(current, call, &theirs).await;
+        return end_unused(current, call, &hop.upstream, &theirs).await;
     }
+    match begin(current, call, between.client, &theirs, answer) {
+        Begun::Yes => Ok(()),
+        Begun::Before => end_unused(current, call, &hop.upstream, &theirs).await,
+        Begun::TooLong => {
+            end_unused(current, call, &hop.upstream, &theirs).await?;
+            let fault = Fault::Broken("its session id is too long".into());
+            Err(fault.of(&hop.upstream.name).into())
+        }
+    }
+}
+
+/// After a client's `initialize` at an endpoint of many servers: its session holds no session of any of them.
+pub(crate) fn begin_session_here(current: &Generation, call: &Call, answer: &mut Answer) {
+    if call.visit.route.sessions != SessionRule::Off {
+        // What it says is short, and an SSE client that greets twice has its session already.
+        begin(current, call, call.revision, &without_server(call), answer);
+    }
+}
+
+/// Whether a session has begun.
+enum Begun {
+    Yes,
+    /// It had before.
+    Before,
+    /// Its id would be longer than what we take for one of ours.
+    TooLong,
+}
+
+fn begin(
+    current: &Generation,
+    call: &Call,
+    agreed: Revision,
+    theirs: &Session,
+    answer: &mut Answer,
+) -> Begun {
     let sessions = &current.sessions;
     if let Some(sse) = &call.sse {
-        let claims = sessions.claims(sse.id().clone(), &call.principal, between.client, &theirs);
+        let claims = sessions.claims(sse.id().clone(), &call.principal, agreed, theirs);
         if !sse.begin(claims) {
-            return end_unused(current, call, &theirs).await;
+            return Begun::Before;
         }
-        let (route, upstream) = (&call.visit.route.path, &call.visit.upstream.name);
-        current
-            .account
-            .note_legacy(route, upstream, &client(&call.message));
-        current.account.metrics().sessions_begun.inc();
-        return Ok(());
+        let (route, to) = (&call.visit.route.path, call.visit.to.name());
+        current.account.note_legacy(route, to, &client(&call.message));
+    } else {
+        let Some(id) = sessions.begin(&call.visit, &call.principal, agreed, theirs) else {
+            return Begun::TooLong;
+        };
+        answer.session = Some(id);
     }
-    let Some(id) = sessions.begin(&call.visit, &call.principal, between.client, &theirs) else {
-        end_unused(current, call, &theirs).await?;
-        let fault = Fault::Broken("its session id is too long".into());
-        return Err(fault.of(&call.visit.upstream.name).into());
-    };
-    answer.session = Some(id);
     current.account.metrics().sessions_begun.inc();
-    Ok(())
+    Begun::Yes
+}
+
+/// A session that its server, or its servers, know nothing of.
+fn without_server(call: &Call) -> Session {
+    let params = call.message.params();
+    Session {
+        id: None,
+        revision: Revision::V2026_07_28,
+        greeting: params.and_then(|params| greeting::kept(params, GREETING)),
+    }
 }
 
 /// The legacy revision that a client asks for, if we know it.
@@ -116,10 +147,15 @@ fn agreeing(agreement: &Message, between: Between) -> Message {
 }
 
 /// Ends a session with an upstream that no client will ever name.
-async fn end_unused(current: &Generation, call: &Call, session: &Session) -> Result<(), Failure> {
+async fn end_unused(
+    current: &Generation,
+    call: &Call,
+    upstream: &Upstream,
+    session: &Session,
+) -> Result<(), Failure> {
     if session.id.is_some() {
-        let headers = admit(current, &call.visit)?;
-        call.visit.upstream.end(session, &headers).await;
+        let headers = admit(current, &call.visit, upstream)?;
+        upstream.end(session, &headers).await;
     }
     Ok(())
 }

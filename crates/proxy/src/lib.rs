@@ -10,10 +10,12 @@
 
 mod app;
 mod route;
+mod destination;
 mod downstream;
 mod call;
 mod serve;
 
+mod aggregate;
 mod bridge;
 mod handshake;
 mod session;
@@ -33,6 +35,7 @@ mod metrics;
 mod trace;
 
 pub use account::Account;
+pub use aggregate::Views;
 pub use generation::{Bounds, Generation};
 pub use health::Health;
 pub use legacy::LegacyUse;

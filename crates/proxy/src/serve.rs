@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use mcp::{Era, Kind, Method};
-use upstream::{Conversation, Fault, Headers};
+use upstream::{Conversation, Fault, Headers, Upstream};
 
+use crate::aggregate;
 use crate::answer::Answer;
 use crate::bridge::{self, Crossing, Hop};
 use crate::call::{Call, Visit};
 use crate::deadline::Deadline;
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::handshake::begin_session;
@@ -36,14 +38,28 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
     if means_nothing(call) {
         return Ok(Answer::accepted());
     }
-    match forward(current, call).await {
+    match call.visit.to.clone() {
+        Destination::One(upstream) => transparent(current, call, &upstream).await,
+        Destination::Many(aggregate) => aggregate::serve(current, call, &aggregate).await,
+    }
+}
+
+/// Carries a message to this server.
+pub(crate) async fn transparent(
+    current: &Arc<Generation>,
+    call: &mut Call,
+    upstream: &Arc<Upstream>,
+) -> Result<Answer, Failure> {
+    match forward(current, call, upstream).await {
         // It turned out to be another than was known, and took nothing of the call: the hop leads elsewhere now.
         Err(Failure::Upstream(upstream::Error {
             fault: Fault::NotSpoken { .. },
             ..
-        })) => match (Box::pin(forward(current, call)).await, &call.session) {
+        })) => match (Box::pin(forward(current, call, upstream)).await, &call.session) {
             // What was agreed in its session is not spoken there any more: its client is to begin another.
-            (Err(Failure::Upstream(error)), Some(_)) if matches!(error.fault, Fault::NotSpoken { .. }) => {
+            (Err(Failure::Upstream(error)), Some(_))
+                if matches!(error.fault, Fault::NotSpoken { .. }) && call.visit.to.only().is_some() =>
+            {
                 Err(Fault::SessionGone.of(&error.upstream).into())
             }
             (outcome, _) => outcome,
@@ -52,15 +68,29 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
     }
 }
 
-async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Failure> {
+async fn forward(
+    current: &Arc<Generation>,
+    call: &mut Call,
+    upstream: &Arc<Upstream>,
+) -> Result<Answer, Failure> {
     // Admission comes before any connection, so that a call that may not pass costs nothing.
-    let headers = admit(current, &call.visit)?;
-    let upstream = &call.visit.upstream;
+    let headers = admit(current, &call.visit, upstream)?;
     let mut deadline = Deadline::of_call(upstream);
-    let hop = Hop::find(call, &headers, &mut deadline).await?;
+    let hop = Hop::find(call, upstream, &headers, &mut deadline).await?;
     // What lies beyond an era is rare and large.
     let here = match hop.crossing {
-        Crossing::None => None,
+        Crossing::None if call.visit.to.only().is_some() => None,
+        Crossing::None => {
+            Box::pin(bridge::here::prepare(
+                current,
+                call,
+                &hop,
+                &headers,
+                &mut deadline,
+            ))
+            .await?;
+            None
+        }
         Crossing::Up if bridge::here::goes_up(call) => None,
         Crossing::Up | Crossing::Down => {
             Box::pin(bridge::here::answer(current, call, &hop, &headers, &mut deadline)).await?
@@ -68,21 +98,18 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     };
     if let Some(mut answer) = here {
         if call.handshake {
-            begin_session(current, call, (hop.crossing, hop.between), &mut answer, None).await?;
+            begin_session(current, call, &hop, &mut answer, None).await?;
         }
         return Ok(answer);
     }
     let headers = Arc::new(hop.passing(headers));
     let (request, bridge) = hop.cross(current, call, &headers)?;
-    let Hop {
-        conversation,
-        between,
-        crossing,
-    } = hop;
     let sending = async {
-        let exchange = deadline.keep(upstream.open(conversation, headers)).await?;
+        let exchange = deadline
+            .keep(upstream.open(hop.conversation.clone(), headers))
+            .await?;
         let mut incoming = Incoming::new(exchange, request, deadline);
-        if crossing == Crossing::Down {
+        if hop.crossing == Crossing::Down || hop.is_of_an_endpoint(call) {
             incoming = incoming.told_if_given_up(current);
         }
         let sent = incoming.send().await?;
@@ -103,7 +130,7 @@ async fn forward(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, F
     }
     let mut answer = Answer::begin(sent.status, incoming, bridge).await?;
     if call.handshake {
-        begin_session(current, call, (crossing, between), &mut answer, sent.session).await?;
+        begin_session(current, call, &hop, &mut answer, sent.session).await?;
     }
     Ok(answer)
 }
@@ -127,9 +154,11 @@ async fn answer_question(current: &Generation, call: &mut Call) -> Result<Answer
             return Ok(Answer::accepted());
         }
     };
-    let headers = admit(current, &call.visit)?;
+    let Some(upstream) = call.visit.to.only() else {
+        return Ok(Answer::accepted());
+    };
+    let headers = admit(current, &call.visit, upstream)?;
     let answer = bridge::relay::reply(session.between(), method.as_ref(), &call.message.with_id(&id));
-    let upstream = &call.visit.upstream;
     let mut deadline = Deadline::of_call(upstream);
     let conversation = Conversation::Session(session.with_upstream());
     let mut exchange = deadline.keep(upstream.open(conversation, headers)).await?;
@@ -156,9 +185,9 @@ fn means_nothing(call: &Call) -> bool {
     )
 }
 
-/// The headers that go to the upstream with this call.
-pub(crate) fn admit(current: &Generation, visit: &Visit) -> Result<Headers, Failure> {
-    let injected = match current.injection(&visit.upstream.name) {
+/// The headers that go to an upstream with this call.
+pub(crate) fn admit(current: &Generation, visit: &Visit, upstream: &Upstream) -> Result<Headers, Failure> {
+    let injected = match current.injection(&upstream.name) {
         Some(injection) => injection.render(visit).map_err(Failure::Header)?,
         None => Vec::new(),
     };

@@ -29,8 +29,9 @@ use config::KeyRing;
 use mcp::translate::Between;
 use mcp::{Message, Revision};
 use policy::Principal;
-use upstream::Session;
+use upstream::{Listing, Session};
 
+use crate::aggregate::cursor::{self, Cursor};
 use crate::bridge::levels::Levels;
 use crate::call::Visit;
 use crate::downstream::hearing::Followed;
@@ -296,6 +297,36 @@ impl Sessions {
         good.then_some(state)
     }
 
+    /// The cursor of a list, for the client of a request and nobody else.
+    pub(crate) fn seal_cursor(
+        &self,
+        visit: &Visit,
+        principal: &Principal,
+        listing: Listing,
+        cursor: &Cursor,
+    ) -> String {
+        cursor::seal(
+            &self.keys,
+            &with_principal(binding(visit), principal),
+            listing,
+            cursor,
+        )
+    }
+
+    /// What a cursor says; nothing when it is not ours, or was made for another principal, place or list, or is too
+    /// old.
+    pub(crate) fn open_cursor(
+        &self,
+        visit: &Visit,
+        principal: &Principal,
+        listing: Listing,
+        text: &str,
+        now: u64,
+    ) -> Option<Cursor> {
+        let bound = with_principal(binding(visit), principal);
+        cursor::open(&self.keys, &bound, listing, text, now)
+    }
+
     /// How much is kept for clients that come back to their streams; nothing unless it is set.
     pub(crate) fn resume(&self) -> Option<Resume> {
         self.resume
@@ -384,8 +415,13 @@ impl Claims {
 /// What a session is bound to beside its principal: a token of `/mcp/docs` or `/t/a/mcp` opens
 /// neither `/mcp/crm` nor `/t/b/mcp`.
 fn binding(visit: &Visit) -> Vec<u8> {
-    let (route, upstream) = (&visit.route, &visit.upstream.name);
-    bound_to(route, upstream, &visit.parameters, &visit.bound_parameters)
+    let (route, to) = (&visit.route, visit.to.name());
+    bound_to(route, to, &visit.parameters, &visit.bound_parameters)
+}
+
+fn with_principal(mut bound: Vec<u8>, principal: &Principal) -> Vec<u8> {
+    bound.extend_from_slice(principal.binding());
+    bound
 }
 
 /// An address of the 2024-11-05 transport is no session id of Streamable HTTP, nor the reverse.

@@ -137,7 +137,6 @@ pub fn check(
         .optional("disabled")
         .flag()
         .is_some_and(Located::into_value);
-    fields.optional("alias").parsed(alias);
     fields.optional("trusted").flag();
 
     let url = fields.optional("url");
@@ -451,18 +450,4 @@ fn revision(text: &str) -> Result<Option<Revision>, Wrong> {
         ))
         .hint(config::scalar::suggestion(text, &known))
     })
-}
-
-fn alias(text: &str) -> Result<String, Wrong> {
-    let mut characters = text.chars();
-    let fits = text.len() <= 16
-        && characters.next().is_some_and(|first| first.is_ascii_lowercase())
-        && characters.all(|next| next.is_ascii_lowercase() || next.is_ascii_digit() || next == '-');
-    if fits {
-        return Ok(text.to_owned());
-    }
-    Err(
-        Wrong::new(format!("`{}` cannot be an alias", config::scalar::shown(text)))
-            .hint("a letter, then up to 15 of a-z, 0-9 and -"),
-    )
 }

@@ -9,8 +9,32 @@ use upstream::{Error, Following, Headers, Interest, MessageStream, Pooled, Upstr
 
 use crate::failure::Failure;
 
-/// Begins a subscription at a server that knows none: its acknowledgement first, then what changes. It is heard in
-/// the session of the gateway's own in which calls of its client are made.
+/// Tells what changes.
+#[async_trait]
+pub(crate) trait Follow: Send {
+    /// What of that which was wanted will be told.
+    fn honoured(&self) -> &Interest;
+
+    /// The next change. May be given up and asked again.
+    ///
+    /// # Errors
+    /// When none can come any more.
+    async fn next(&mut self) -> Result<Message, Error>;
+}
+
+#[async_trait]
+impl Follow for Following {
+    fn honoured(&self) -> &Interest {
+        Self::honoured(self)
+    }
+
+    async fn next(&mut self) -> Result<Message, Error> {
+        Self::next(self).await
+    }
+}
+
+/// Begins a subscription at a server that knows none. It is heard in the session of the gateway's own in which calls
+/// of its client are made.
 ///
 /// # Errors
 /// When the request does not say what it wants to hear of, or the server cannot be followed.
@@ -20,6 +44,16 @@ pub(super) async fn follow(
     headers: Headers,
     request: &Message,
 ) -> Result<Box<dyn MessageStream>, Failure> {
+    let (id, interest) = wanted(request)?;
+    let following = upstream.follow(interest, pooled, headers.into_kept()).await?;
+    Ok(subscribe(Box::new(following), &id))
+}
+
+/// The id of a `subscriptions/listen`, and what it wants to hear of.
+///
+/// # Errors
+/// When it does not say that.
+pub(crate) fn wanted(request: &Message) -> Result<(Id, Interest), Failure> {
     let wanted = request.params_member("notifications");
     let wanted = wanted.filter(|filter| filter.starts_with(b"{"));
     let (Some(id), Some(wanted)) = (request.id(), wanted) else {
@@ -31,20 +65,22 @@ pub(super) async fn follow(
         };
         return Err(refusal.into());
     };
-    let following = upstream
-        .follow(Interest::of_filter(wanted), pooled, headers.into_kept())
-        .await?;
-    Ok(Box::new(Subscription {
+    Ok((id.clone(), Interest::of_filter(wanted)))
+}
+
+/// A subscription: its acknowledgement first, then what changes.
+pub(crate) fn subscribe(following: Box<dyn Follow>, id: &Id) -> Box<dyn MessageStream> {
+    Box::new(Subscription {
         acknowledged: false,
         following,
         id: id.clone(),
-    }))
+    })
 }
 
 /// A subscription of one client.
 struct Subscription {
     acknowledged: bool,
-    following: Following,
+    following: Box<dyn Follow>,
     /// The id of its request, which every message of it names, as the client wrote it.
     id: Id,
 }

@@ -6,7 +6,7 @@ use mcp::{Message, Object, Revision, meta};
 
 /// The result of `initialize`, for a client that asked a server of 2026-07-28: what the server says by
 /// `server/discover`. None when it does not say what it can do.
-pub(super) fn of_discovery(introduction: &Message, agreed: Revision) -> Option<String> {
+pub(crate) fn of_discovery(introduction: &Message, agreed: Revision) -> Option<String> {
     let said = Object::parse(introduction.result()?).ok()?;
     let between = Between {
         client: agreed,

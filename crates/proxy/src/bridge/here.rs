@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcp::header::Parameters;
 use mcp::translate::Between;
 use mcp::{Era, Id, Kind, Message, Method, code, meta};
-use upstream::{Conversation, Fault, Headers};
+use upstream::{Conversation, Fault, Headers, Upstream};
 
 use super::parking::{self, Return};
 use super::relay::Relay;
@@ -55,6 +55,39 @@ pub(crate) fn goes_up(call: &Call) -> bool {
         )
 }
 
+/// What a server of the client's era is to know before a call that came to an endpoint of many servers: log levels
+/// were told to the endpoint. And nobody but the endpoint has judged what is repeated in headers.
+pub(crate) async fn prepare(
+    current: &Arc<Generation>,
+    call: &Call,
+    hop: &Hop,
+    headers: &Headers,
+    deadline: &mut Deadline,
+) -> Result<(), Failure> {
+    if call.era == Era::Modern {
+        if call.message.method() == Some(&Method::ToolsCall) {
+            check_repeated_arguments(call, &hop.upstream, headers, deadline).await?;
+        }
+        return Ok(());
+    }
+    let settings = call
+        .session
+        .as_ref()
+        .and_then(|session| current.sessions.settings().of(&session.id));
+    let level = settings
+        .and_then(|settings| settings.level())
+        .and_then(|level| meta::LOG_LEVELS.iter().position(|known| *known == level));
+    if let (Some(level), Conversation::Pooled(pooled)) = (level, &hop.conversation) {
+        let headers = hop.passing(headers.clone());
+        current
+            .sessions
+            .levels()
+            .lower(&hop.upstream, pooled, &headers, level)
+            .await;
+    }
+    Ok(())
+}
+
 /// For a client before 2026-07-28.
 async fn up(
     current: &Arc<Generation>,
@@ -70,26 +103,17 @@ async fn up(
     let (Some(id), Some(method)) = (request.id(), request.method()) else {
         return Ok(None);
     };
-    let empty = || Message::result_reply(id, "{}");
     let answer = match method {
         Method::Initialize => {
-            let upstream = &call.visit.upstream;
+            let upstream = &hop.upstream;
             let introduction = upstream.introduction_in(Era::Modern, headers);
             let introduction = deadline.keep(introduction).await?;
             let result = greeting::of_discovery(&introduction.result, hop.between.client);
             let silent = || Fault::Broken("it does not say what it can do".into()).of(&upstream.name);
             Message::result_reply(id, &result.ok_or_else(silent)?)
         }
-        Method::Ping => empty(),
-        Method::LoggingSetLevel => match level(request) {
-            Some(level) => {
-                if let Some(session) = &call.session {
-                    current.sessions.settings().enter(&session.id).set_level(level);
-                }
-                empty()
-            }
-            None => invalid(id, "`level` is none of the log levels"),
-        },
+        Method::Ping => Message::result_reply(id, "{}"),
+        Method::LoggingSetLevel => set_level(current, call, id),
         Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => watch(current, call, id),
         Method::ServerDiscover
         | Method::SubscriptionsListen
@@ -104,7 +128,7 @@ async fn up(
 }
 
 /// What a client before 2026-07-28 tells, as far as it means nothing to a server of it; whether it was that.
-fn taken_up(current: &Generation, call: &Call) -> bool {
+pub(crate) fn taken_up(current: &Generation, call: &Call) -> bool {
     match call.message.method() {
         Some(Method::NotificationsCancelled) => {
             if let (Some(session), Some(request)) = (&call.session, call.message.cancelled_request()) {
@@ -121,8 +145,19 @@ fn taken_up(current: &Generation, call: &Call) -> bool {
     }
 }
 
+/// A session wants log messages from this level on.
+pub(crate) fn set_level(current: &Generation, call: &Call, id: &Id) -> Message {
+    let Some(level) = level(&call.message) else {
+        return invalid(id, "`level` is none of the log levels");
+    };
+    if let Some(session) = &call.session {
+        current.sessions.settings().enter(&session.id).set_level(level);
+    }
+    Message::result_reply(id, "{}")
+}
+
 /// A resource is watched from now on, or no longer.
-fn watch(current: &Generation, call: &Call, id: &Id) -> Message {
+pub(crate) fn watch(current: &Generation, call: &Call, id: &Id) -> Message {
     let Some(uri) = call.message.subject() else {
         return invalid(id, "`uri` must be a string");
     };
@@ -158,9 +193,9 @@ async fn down(
     let (Some(id), Some(method)) = (request.id(), request.method()) else {
         return Ok(None);
     };
-    let upstream = &call.visit.upstream;
+    let upstream = &hop.upstream;
     if *method == Method::ToolsCall {
-        check_repeated_arguments(call, headers, deadline).await?;
+        check_repeated_arguments(call, upstream, headers, deadline).await?;
     }
     match method {
         Method::ServerDiscover => {
@@ -195,7 +230,7 @@ async fn down(
         | Method::TasksCancel
         | Method::TasksList
         | Method::TasksResult => Ok(Some(Answer::said(unknown(id, method)))),
-        _ => match parking::come_back(current, call, hop.between).await? {
+        _ => match parking::come_back(current, call, hop).await? {
             Return::Anew => {
                 if let (Some(level), Conversation::Pooled(pooled)) =
                     (parking::wanted(request), &hop.conversation)
@@ -219,10 +254,11 @@ async fn down(
 /// (2026-07-28 basic/transports/streamable-http §Custom Headers). Where the schema cannot be had, nothing is checked.
 async fn check_repeated_arguments(
     call: &Call,
+    upstream: &Arc<Upstream>,
     headers: &Headers,
     deadline: &mut Deadline,
 ) -> Result<(), Failure> {
-    let (Some(tool), upstream) = (call.message.subject(), &call.visit.upstream) else {
+    let Some(tool) = call.message.subject() else {
         return Ok(());
     };
     let agree = |parameters: &Parameters| parameters.agree(|name| call.visit.lines(name), &call.message);
@@ -245,7 +281,7 @@ fn level(request: &Message) -> Option<&'static str> {
     Some(meta::LOG_LEVELS[level])
 }
 
-fn unknown(id: &Id, method: &Method) -> Message {
+pub(crate) fn unknown(id: &Id, method: &Method) -> Message {
     let words = format!("`{method}` is not known here");
     Message::error_reply(Some(id), code::METHOD_NOT_FOUND, &words, None)
 }

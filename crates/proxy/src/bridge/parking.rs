@@ -15,7 +15,7 @@ use policy::Principal;
 use tokio::time::Instant;
 
 use super::question::{is_accepted, is_offered, unaskable};
-use super::{Bridge, over, relay};
+use super::{Bridge, Hop, over, relay};
 use crate::answer::Answer;
 use crate::call::{Call, Visit};
 use crate::failure::Failure;
@@ -30,6 +30,7 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// The way back of such a call.
 pub(crate) struct Parking {
     current: Arc<Generation>,
+    upstream: Arc<str>,
     between: Between,
     visit: Arc<Visit>,
     principal: Principal,
@@ -51,10 +52,11 @@ pub(crate) enum Return {
 }
 
 impl Parking {
-    pub(crate) fn new(current: &Arc<Generation>, call: &Call, between: Between) -> Self {
+    pub(crate) fn new(current: &Arc<Generation>, call: &Call, hop: &Hop) -> Self {
         Self {
             current: Arc::clone(current),
-            between,
+            upstream: Arc::clone(&hop.upstream.name),
+            between: hop.between,
             visit: Arc::clone(&call.visit),
             principal: call.principal.clone(),
             request: call.message.clone(),
@@ -137,7 +139,7 @@ impl Parking {
             incoming,
             questions,
             round,
-            upstream: Arc::clone(&self.visit.upstream.name),
+            upstream: Arc::clone(&self.upstream),
             since: Instant::now(),
             _counted: Counted::in_gauge(&self.current.account.metrics().parked),
         };
@@ -282,11 +284,7 @@ impl Parking {
 ///
 /// # Errors
 /// The same for every state that is not good, whatever is wrong with it.
-pub(crate) async fn come_back(
-    current: &Arc<Generation>,
-    call: &Call,
-    between: Between,
-) -> Result<Return, Failure> {
+pub(crate) async fn come_back(current: &Arc<Generation>, call: &Call, hop: &Hop) -> Result<Return, Failure> {
     if !call.message.method().is_some_and(may_ask) {
         return Ok(Return::Anew);
     }
@@ -299,7 +297,7 @@ pub(crate) async fn come_back(
         // Answers to nothing that we asked go nowhere.
         return Ok(Return::Anew);
     };
-    let parking = Parking::new(current, call, between);
+    let parking = Parking::new(current, call, hop);
     let sessions = &current.sessions;
     let state = sessions.open_state(&call.visit, &call.principal, &call.message, text);
     let State { waits, .. } = state.ok_or(Failure::StateUnknown)?;

@@ -160,7 +160,7 @@ pub(crate) fn reply(between: Between, asked: Option<&Method>, answer: &Message) 
 }
 
 /// What a server hears whose question nobody is there to be asked.
-fn refusal(id: &Id, method: Option<&Method>) -> Message {
+pub(super) fn refusal(id: &Id, method: Option<&Method>) -> Message {
     match method {
         Some(Method::Ping) => Message::result_reply(id, "{}"),
         Some(_) | None => {

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use pingora::protocols::http::ServerSession;
 use prometheus::IntGauge;
-use upstream::Upstream;
 
 pub(crate) use connection::Connection;
 
@@ -21,6 +20,7 @@ use super::reply::Gone;
 use super::resumable::following::Following;
 use super::sse::Sse;
 use super::telling::HEARTBEAT;
+use crate::destination::Destination;
 use crate::health::Health;
 
 /// Ending what hung on a stream is a courtesy to its upstream.
@@ -155,15 +155,15 @@ pub(crate) enum HeldBy {
 /// What ends a held stream besides its client.
 pub(crate) struct Ends {
     pub(crate) health: Arc<Health>,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) to: Destination,
 }
 
 impl Ends {
-    /// Waits until the gateway stops, or a reload removes the upstream.
+    /// Waits until the gateway stops, or a reload removes where the stream leads.
     pub(crate) async fn over(&self) {
         tokio::select! {
             () = self.health.drained() => {}
-            () = self.upstream.removed() => {}
+            () = self.to.removed() => {}
         }
     }
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use mcp::{Message, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upstream::{Error, Headers};
+use upstream::Error;
 
-use super::hearing::{Followed, Hearing, Left};
+use super::hearing::{Followed, Hearing, Left, Source};
 use super::held::{Ends, Held, HeldBy};
 use super::refusal::turn_away;
 use super::reply::{Door, Extra, Gone};
@@ -18,7 +18,6 @@ use crate::account::Entry;
 use crate::call::Visit;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::serve::admit;
 use crate::session::Claims;
 use crate::session::listeners::{Floor, Listener};
 use crate::session::questions::Asker;
@@ -33,7 +32,7 @@ pub(crate) struct Listen {
     listener: Listener,
     ended: CancellationToken,
     claims: Arc<Claims>,
-    headers: Arc<Headers>,
+    source: Source,
     asker: Asker,
     settings: Arc<Settings>,
     unheard: Arc<Unheard<Followed>>,
@@ -63,7 +62,7 @@ pub(crate) async fn listen(
 
 /// Takes a place among those that listen to a session.
 pub(super) fn claim(current: &Generation, visit: &Visit, claims: &Arc<Claims>) -> Result<Listen, Failure> {
-    let headers = admit(current, visit)?;
+    let source = Source::of(current, visit)?;
     let listener = current
         .sessions
         .listen(claims)
@@ -73,13 +72,13 @@ pub(super) fn claim(current: &Generation, visit: &Visit, claims: &Arc<Claims>) -
         listener,
         hearing: None,
         claims: Arc::clone(claims),
-        headers: headers.into_kept(),
+        source,
         asker: current.sessions.asker(claims),
         settings: Arc::clone(current.sessions.settings()),
         unheard: Arc::clone(current.sessions.unheard()),
         ends: Ends {
             health: Arc::clone(&current.health),
-            upstream: Arc::clone(&visit.upstream),
+            to: visit.to.clone(),
         },
         until: Instant::now() + claims.time_left(),
     })
@@ -106,13 +105,12 @@ impl Listen {
             () = over => None,
             heard = hear(&mut self.listener, &mut self.hearing, || {
                 let watched = || self.settings.enter(&self.claims.id).watched();
-                let (upstream, headers) = (&self.ends.upstream, Arc::clone(&self.headers));
                 let left = Left {
                     session: self.claims.id.clone(),
                     unheard: Arc::clone(&self.unheard),
                 };
                 let asking = self.asker.listening();
-                Hearing::begin(upstream, &self.claims, headers, asking, watched, Some(left))
+                Hearing::begin(&self.source, &self.claims, asking, watched, Some(left))
             }) => heard.ok().map(|message| message.one_line()),
         }
     }

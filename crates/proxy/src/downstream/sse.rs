@@ -8,10 +8,10 @@ use audit::Outcome;
 use bytes::Bytes;
 use http::Uri;
 use mcp::{Body, Era, Kind, Message, Method, Refusal, code, era, header};
-use upstream::{Error, Headers};
+use upstream::Error;
 
 use super::body;
-use super::hearing::Hearing;
+use super::hearing::{Hearing, Source};
 use super::held::{Ends, Held, HeldBy};
 use super::refusal::{refuse, turn_away};
 use super::reply::{Door, Extra, Gone};
@@ -22,7 +22,7 @@ use crate::call::{Call, Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::{Place, messages_of};
-use crate::serve::{Served, admit, carry};
+use crate::serve::{Served, carry};
 use crate::session::settings::Settings;
 use crate::session::sse::{NotBegun, Running};
 use crate::session::{Claims, SseSession, Stream};
@@ -39,7 +39,7 @@ pub(crate) struct Sse {
     deaf: bool,
     asker: crate::session::questions::Asker,
     settings: Arc<Settings>,
-    headers: Arc<Headers>,
+    source: Source,
     ends: Ends,
 }
 
@@ -51,8 +51,8 @@ pub(crate) async fn connect(
     door: &mut Door<'_>,
     entry: Entry,
 ) -> Result<Option<Held>, Gone> {
-    let headers = match admit(current, visit) {
-        Ok(headers) => headers,
+    let source = match Source::of(current, visit) {
+        Ok(source) => source,
         Err(failure) => return turn_away(door, entry, &failure).await.map(|()| None),
     };
     let (stream, token) = current.sessions.open_sse(visit, &identify(visit));
@@ -68,10 +68,10 @@ pub(crate) async fn connect(
         stream,
         hearing: None,
         deaf: false,
-        headers: headers.into_kept(),
+        source,
         ends: Ends {
             health: Arc::clone(&current.health),
-            upstream: Arc::clone(&visit.upstream),
+            to: visit.to.clone(),
         },
     };
     Ok(Some(Held::sse(sse, &metrics.held[HeldBy::Sse as usize])))
@@ -100,7 +100,7 @@ impl Sse {
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         let session = Arc::clone(&self.stream.session);
         loop {
-            let (ends, deaf) = (&self.ends, self.deaf);
+            let (ends, source, deaf) = (&self.ends, &self.source, self.deaf);
             let over = async {
                 if !deaf {
                     ends.over().await;
@@ -113,8 +113,7 @@ impl Sse {
                 line = self.stream.outbox.recv() => return line,
                 heard = hear(&session, &mut self.hearing, |claims| {
                     let watched = || self.settings.enter(&claims.id).watched();
-                    let (upstream, headers) = (&ends.upstream, Arc::clone(&self.headers));
-                    Hearing::begin(upstream, claims, headers, self.asker.asking(), watched, None)
+                    Hearing::begin(source, claims, self.asker.asking(), watched, None)
                 }), if !deaf => match heard {
                     Ok(message) => return Some(message.one_line()),
                     Err(_) => self.deaf = true,
@@ -133,10 +132,7 @@ impl Sse {
         // Looked at only then: a handshake may have been done until now.
         if let Some(claims) = session.begun() {
             self.settings.forget(&claims.id);
-            self.ends
-                .upstream
-                .end(&claims.with_upstream(), &self.headers)
-                .await;
+            self.source.end(&claims).await;
         }
     }
 }

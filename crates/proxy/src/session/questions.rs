@@ -217,6 +217,15 @@ impl Asking {
         Some(notice.with_cancelled_request(&id(number)))
     }
 
+    /// Nobody waits for the answer to the question of this number any more. The id that its client knows it by, if it
+    /// was not answered yet.
+    pub(crate) fn forget(&mut self, number: u64) -> Option<Id> {
+        let unanswered = &mut self.to.questions.locked().unanswered;
+        let mine = self.posed.contains(&number);
+        mine.then(|| unanswered.remove(&number)).flatten()?;
+        Some(id(number))
+    }
+
     /// What the server calls a question that was posed and will not be passed on.
     pub(crate) fn withdraw(&mut self, posed: &Message) -> Option<Id> {
         match self.to.questions.answered(&self.to.session, posed.id()?)? {

@@ -157,7 +157,7 @@ impl Drop for Changes {
 }
 
 /// All lists, since a legacy client hears of each that its server says it tells, and these resources.
-fn interest(watched: &BTreeSet<Box<str>>) -> Interest {
+pub(super) fn interest(watched: &BTreeSet<Box<str>>) -> Interest {
     Interest {
         tools: true,
         prompts: true,

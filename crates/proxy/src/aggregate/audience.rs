@@ -1,0 +1,42 @@
+//! Who looks at an endpoint: with which headers each of its servers is asked for them.
+
+use std::sync::Arc;
+
+use mcp::expose::Style;
+use upstream::Headers;
+
+use super::view::Views;
+use super::{Aggregate, Member};
+use crate::call::Visit;
+use crate::destination::SEVERAL;
+use crate::generation::Generation;
+use crate::serve::admit;
+
+/// One who looks at an endpoint, for as long as a request or a stream lives. It holds nothing of the configuration
+/// that it began with but its servers.
+pub(crate) struct Audience {
+    /// In the order of the endpoint; without headers where the request does not bring what they are made of. Who does
+    /// not is not shown that server.
+    pub(super) members: Vec<(Member, Option<Arc<Headers>>)>,
+    pub(super) style: Style,
+    pub(super) views: Arc<Views>,
+}
+
+impl Audience {
+    /// What the endpoint is called where one server has its name.
+    pub(super) fn name(&self) -> Arc<str> {
+        SEVERAL.into()
+    }
+
+    pub(crate) fn of(current: &Generation, visit: &Visit, aggregate: &Aggregate) -> Self {
+        let members = aggregate.members.iter().map(|member| {
+            let headers = admit(current, visit, &member.upstream);
+            (member.clone(), headers.ok().map(Headers::into_kept))
+        });
+        Self {
+            members: members.collect(),
+            style: aggregate.style,
+            views: Arc::clone(&current.views),
+        }
+    }
+}

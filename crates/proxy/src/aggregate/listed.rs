@@ -1,0 +1,228 @@
+//! One list of all servers, as the endpoint shows it: items in the order of the file and then of each server, page by
+//! page, each page written once for all who read it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use mcp::expose::uri;
+use mcp::translate::Between;
+use mcp::{Id, Message, Object};
+use sha2::{Digest as _, Sha256};
+use upstream::Listing;
+
+use super::cursor;
+use super::exposing::expose_item;
+use super::view::View;
+
+/// Items of a page: many clients never ask for a second one.
+const PAGE: usize = 1000;
+
+/// Bytes after which a page ends, whatever it holds.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Pages kept as they are written, of all revisions.
+const KEPT: usize = 8;
+
+/// Where a tool or a prompt says what its server calls it, and which server that is.
+const NAME: &str = "dev.causeway/name";
+
+/// A list of all servers.
+pub(super) struct Listed {
+    listing: Listing,
+    /// Each item by its server and its place in that server's list.
+    order: Vec<(u32, u32)>,
+    /// Another one for another content.
+    pub(super) digest: [u8; 16],
+    pages: Mutex<Vec<(&'static str, usize, Arc<Page>)>>,
+}
+
+/// A page as a client reads it.
+pub(super) struct Page {
+    /// The text of the result, without the brace that ends it.
+    pub(super) begun: String,
+    /// The place of the last item, when there are more.
+    pub(super) last: Option<usize>,
+}
+
+impl Listed {
+    pub(super) fn of(view: &View, listing: Listing) -> Self {
+        let mut order = Vec::new();
+        let mut shared = HashSet::new();
+        let mut hash = Sha256::new();
+        for (server, seen) in view.seen.iter().enumerate() {
+            let list = seen.catalog.as_ref().and_then(|catalog| catalog.list(listing));
+            let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
+            for (place, item) in items.iter().enumerate() {
+                let shown = match listing {
+                    Listing::Tools | Listing::Prompts => view.exposed_name(listing, server, place).is_some(),
+                    // What several servers list under an address of the web is the same thing.
+                    Listing::Resources | Listing::Templates => {
+                        !uri::is_shared(&item.key) || shared.insert(&*item.key)
+                    }
+                };
+                if let (true, Ok(server), Ok(place)) = (shown, u32::try_from(server), u32::try_from(place)) {
+                    hash.update(server.to_le_bytes());
+                    hash.update(item.text.len().to_le_bytes());
+                    hash.update(&item.text);
+                    order.push((server, place));
+                }
+            }
+        }
+        for seen in &view.seen {
+            hash.update(seen.member.alias.as_str());
+        }
+        let whole: [u8; 32] = hash.finalize().into();
+        Self {
+            listing,
+            order,
+            digest: std::array::from_fn(|byte| whole[byte]),
+            pages: Mutex::default(),
+        }
+    }
+
+    /// The page behind a cursor, or the first one.
+    pub(super) fn page(&self, view: &View, between: Between, after: Option<&cursor::Cursor>) -> Arc<Page> {
+        let start = after.map_or(0, |cursor| self.behind(view, cursor));
+        let revision = between.client.as_str();
+        let kept = |pages: &Vec<(&'static str, usize, Arc<Page>)>| {
+            let same = pages.iter().find(|(of, at, _)| (*of, *at) == (revision, start));
+            same.map(|(_, _, page)| Arc::clone(page))
+        };
+        let pages = || self.pages.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(page) = kept(&pages()) {
+            return page;
+        }
+        let page = Arc::new(self.write(view, between, start));
+        let mut pages = pages();
+        if pages.len() >= KEPT {
+            pages.remove(0);
+        }
+        pages.push((revision, start, Arc::clone(&page)));
+        page
+    }
+
+    /// The cursor of what follows an item.
+    pub(super) fn cursor(&self, view: &View, last: usize, expires: u64) -> Option<cursor::Cursor> {
+        let (server, place) = *self.order.get(last)?;
+        let seen = view.seen.get(server as usize)?;
+        let list = seen.catalog.as_ref()?.list(self.listing)?;
+        Some(cursor::Cursor {
+            expires,
+            alias: seen.member.alias.as_str().to_owned(),
+            key: cursor::digest(&list.items.get(place as usize)?.key),
+            place,
+        })
+    }
+
+    fn write(&self, view: &View, between: Between, start: usize) -> Page {
+        let mut text = format!(r#"{{"resultType":"complete","{}":["#, self.listing.member());
+        let mut written = start;
+        for (server, place) in self.order.iter().skip(start).take(PAGE) {
+            if text.len() > PAGE_BYTES {
+                break;
+            }
+            if written > start {
+                text.push(',');
+            }
+            self.write_item(&mut text, view, *server as usize, *place as usize);
+            written += 1;
+        }
+        text.push(']');
+        Page {
+            begun: as_read(between, self.listing, text),
+            last: (written < self.order.len()).then(|| written.saturating_sub(1)),
+        }
+    }
+
+    fn write_item(&self, text: &mut String, view: &View, server: usize, place: usize) {
+        let seen = &view.seen[server];
+        let list = seen
+            .catalog
+            .as_ref()
+            .and_then(|catalog| catalog.list(self.listing));
+        let Some(item) = list.and_then(|list| list.items.get(place)) else {
+            // The order was made of these very lists.
+            return;
+        };
+        let alias = &seen.member.alias;
+        let exposed = match self.listing {
+            Listing::Tools | Listing::Prompts => view.exposed_name(self.listing, server, place),
+            Listing::Resources | Listing::Templates => None,
+        };
+        let shown = expose_item(alias, self.listing, &item.text);
+        let Some(name) = exposed else {
+            text.push_str(&String::from_utf8_lossy(&shown));
+            return;
+        };
+        let named = renamed(&shown, &name, alias.as_str(), &item.key);
+        text.push_str(&String::from_utf8_lossy(named.as_deref().unwrap_or(&shown)));
+    }
+
+    /// The place behind an item that was told last. When it is gone, what came to its place is told.
+    fn behind(&self, view: &View, cursor: &cursor::Cursor) -> usize {
+        let server = view
+            .seen
+            .iter()
+            .position(|seen| seen.member.alias.as_str() == cursor.alias);
+        let Some(server) = server else {
+            return self.order.len();
+        };
+        let list = view.seen[server]
+            .catalog
+            .as_ref()
+            .and_then(|catalog| catalog.list(self.listing));
+        let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
+        let is_it = |place: usize| {
+            items
+                .get(place)
+                .is_some_and(|item| cursor::digest(&item.key) == cursor.key)
+        };
+        let told = match is_it(cursor.place as usize) {
+            true => Some(cursor.place as usize),
+            false => (0..items.len()).find(|place| is_it(*place)),
+        };
+        let next = told.map_or(cursor.place as usize, |told| told + 1);
+        self.order
+            .partition_point(|(of, place)| (*of as usize, *place as usize) < (server, next))
+    }
+}
+
+/// An item under another name, with its own beside it.
+fn renamed(item: &[u8], name: &str, alias: &str, original: &str) -> Option<Bytes> {
+    let item = Object::parse(item).ok()?;
+    let text = |text: &str| serde_json::to_string(text).ok();
+    let own = item.get("_meta").filter(|meta| meta.starts_with(b"{"));
+    let own = Object::parse(own.unwrap_or(b"{}")).ok()?;
+    let mut meta = own.edit();
+    let mut said = String::new();
+    write!(
+        said,
+        r#"{{"server":{},"name":{}}}"#,
+        text(alias)?,
+        text(original)?
+    )
+    .ok()?;
+    meta.set(NAME, said);
+    let mut edits = item.edit();
+    edits.set("name", text(name)?);
+    edits.set("_meta", meta.apply());
+    Some(edits.apply())
+}
+
+/// What of a page a client of this revision reads, up to where its last members follow.
+fn as_read(between: Between, listing: Listing, begun: String) -> String {
+    if between.is_same() {
+        return begun;
+    }
+    // It is a result like that of any server.
+    let whole = Message::result_reply(
+        &Id::number(0),
+        &format!(r#"{begun},"ttlMs":0,"cacheScope":"private"}}"#),
+    );
+    let read = between.answer(&listing.method(), &whole);
+    let mut text = String::from_utf8_lossy(read.result().unwrap_or(b"{}")).into_owned();
+    text.truncate(text.trim_end().len().saturating_sub(1));
+    text
+}

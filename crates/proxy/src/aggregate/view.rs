@@ -1,0 +1,274 @@
+//! What one caller sees of the servers of an endpoint: the one place that decides it. Listing and calling ask the
+//! same, so that what is not listed cannot be called, and is not told apart from what does not exist.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mcp::expose::{Named, Names, Style, Unresolved, uri};
+use upstream::{Catalog, Headers, Listing};
+
+use super::Member;
+use super::audience::Audience;
+use super::listed::Listed;
+
+/// Nobody's list waits longer for a server that was never read (`protocol.md` §3.9).
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+
+/// Views kept for those who see the same.
+const KEPT: usize = 64;
+
+/// What one caller sees.
+pub(crate) struct View {
+    /// As the endpoint has them, each with what it shows; none where that is not known.
+    pub(super) seen: Vec<Seen>,
+    tools: Names,
+    prompts: Names,
+    listed: [OnceLock<Arc<Listed>>; 4],
+}
+
+/// One server, as a caller sees it.
+pub(super) struct Seen {
+    pub(super) member: Member,
+    pub(super) catalog: Option<Arc<Catalog>>,
+}
+
+/// Views that were made, for those who see the same.
+#[derive(Default)]
+pub struct Views {
+    kept: Mutex<Vec<(Key, Arc<View>)>>,
+}
+
+/// What a view is made of: the servers, what each shows, and how names are made.
+#[derive(PartialEq, Eq)]
+struct Key {
+    style: Style,
+    seen: Vec<(Arc<str>, Option<u64>)>,
+}
+
+/// Which server something leads to, and what it is called there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The place of the server among those of the endpoint.
+    pub(super) server: usize,
+    pub(super) original: String,
+}
+
+/// What a name or a URI leads to nothing by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nowhere {
+    Unknown,
+    Ambiguous,
+}
+
+impl View {
+    /// What somebody sees. Servers that were never read are waited for, all at once and up to a bound.
+    pub(super) async fn of(audience: &Audience) -> Arc<Self> {
+        let catalogs = audience
+            .members
+            .iter()
+            .map(|(member, headers)| async move { catalog(member, headers.as_deref()?).await });
+        let catalogs = join_all(catalogs).await;
+        let members = audience.members.iter().map(|(member, _)| member.clone());
+        let seen = members
+            .zip(catalogs)
+            .map(|(member, catalog)| Seen { member, catalog });
+        audience.views.view(seen.collect(), audience.style)
+    }
+
+    fn new(seen: Vec<Seen>, style: Style) -> Self {
+        let names = |listing: Listing| {
+            Names::new(
+                style,
+                seen.iter().map(|seen| {
+                    let list = seen.catalog.as_ref().and_then(|catalog| catalog.list(listing));
+                    let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
+                    (seen.member.alias.clone(), items.iter().map(|item| &*item.key))
+                }),
+            )
+        };
+        Self {
+            tools: names(Listing::Tools),
+            prompts: names(Listing::Prompts),
+            listed: Default::default(),
+            seen,
+        }
+    }
+
+    /// A list of all servers as the endpoint shows it.
+    pub(super) fn listed(&self, listing: Listing) -> Arc<Listed> {
+        let listed = &self.listed[listing as usize];
+        Arc::clone(listed.get_or_init(|| Arc::new(Listed::of(self, listing))))
+    }
+
+    /// What a tool or a prompt is called at the endpoint.
+    pub(super) fn exposed_name(&self, listing: Listing, server: usize, item: usize) -> Option<String> {
+        let named = Named { server, place: item };
+        self.names(listing)
+            .and_then(|names| names.exposed(named))
+            .map(std::borrow::Cow::into_owned)
+    }
+
+    /// What a name of the endpoint leads to.
+    pub(super) fn named(&self, listing: Listing, name: &str) -> Result<Target, Nowhere> {
+        let names = self.names(listing).ok_or(Nowhere::Unknown)?;
+        match names.resolve(name, |_| true) {
+            Ok(named) => Ok(Target {
+                server: named.server,
+                original: names.original(named).unwrap_or_default().to_owned(),
+            }),
+            Err(Unresolved::Ambiguous) => Err(Nowhere::Ambiguous),
+            Err(Unresolved::Unknown) => self.unread(name),
+        }
+    }
+
+    /// Whose URI this is, and what it is there: that of the alias it begins with, else of the one server that lists
+    /// it, else of the only one that has resources at all.
+    pub(super) fn located(&self, exposed: &str) -> Result<Target, Nowhere> {
+        let by_alias = uri::reveal(exposed, |alias| self.server_called(alias));
+        if let Some((server, original)) = by_alias {
+            let original = original.into_owned();
+            return Ok(Target { server, original });
+        }
+        let to = |server| Target {
+            server,
+            original: exposed.to_owned(),
+        };
+        let lists = |seen: &Seen| {
+            let list = seen
+                .catalog
+                .as_ref()
+                .and_then(|catalog| catalog.list(Listing::Resources));
+            list.is_some_and(|list| list.get(exposed).is_some())
+        };
+        let mut listing = (0..self.seen.len()).filter(|server| lists(&self.seen[*server]));
+        match (listing.next(), listing.next()) {
+            (Some(only), None) => return Ok(to(only)),
+            // Under an address of the web it is the same wherever it is listed.
+            (Some(first), Some(_)) if uri::is_shared(exposed) => return Ok(to(first)),
+            (Some(_), Some(_)) => return Err(Nowhere::Ambiguous),
+            (None, _) => {}
+        }
+        let declares = |seen: &Seen| {
+            let catalog = seen.catalog.as_ref();
+            catalog.is_none_or(|catalog| catalog.profile.declares(Listing::Resources))
+        };
+        let mut with_resources = (0..self.seen.len()).filter(|server| declares(&self.seen[*server]));
+        match (with_resources.next(), with_resources.next()) {
+            (Some(only), None) => Ok(to(only)),
+            (Some(_), Some(_)) => Err(Nowhere::Ambiguous),
+            (None, _) => Err(Nowhere::Unknown),
+        }
+    }
+
+    /// The aliases of servers that were never read, or that could not tell all of it.
+    pub(super) fn missing(&self, listing: Option<Listing>) -> impl Iterator<Item = &str> {
+        self.seen.iter().filter_map(move |seen| {
+            let missing = match (&seen.catalog, listing) {
+                (None, _) => true,
+                (Some(catalog), Some(listing)) => catalog.lacks(listing),
+                (Some(catalog), None) => Listing::ALL.into_iter().any(|listing| catalog.lacks(listing)),
+            };
+            missing.then(|| seen.member.alias.as_str())
+        })
+    }
+
+    /// For how long a list of all of them holds, in milliseconds, and for whom: as long as that of each does, and for
+    /// nobody else unless all say so (`protocol.md` §3.8).
+    pub(super) fn holds(&self, listing: Listing) -> (u128, &'static str) {
+        let (mut ttl, mut public) = (Duration::MAX, true);
+        for seen in &self.seen {
+            let Some(catalog) = &seen.catalog else {
+                return (0, "private");
+            };
+            match catalog.list(listing) {
+                Some(list) => {
+                    ttl = ttl.min(list.ttl.unwrap_or_default().saturating_sub(list.age()));
+                    public &= list.is_public;
+                }
+                None if catalog.lacks(listing) => return (0, "private"),
+                None => {}
+            }
+        }
+        let ttl = if ttl == Duration::MAX { 0 } else { ttl.as_millis() };
+        (ttl, if public { "public" } else { "private" })
+    }
+
+    /// A name of a server whose list is not known leads there: it may be up again.
+    fn unread(&self, name: &str) -> Result<Target, Nowhere> {
+        let (alias, original) = name.split_once("__").ok_or(Nowhere::Unknown)?;
+        let server = self.server_called(alias).ok_or(Nowhere::Unknown)?;
+        match self.seen[server].catalog {
+            Some(_) => Err(Nowhere::Unknown),
+            None => Ok(Target {
+                server,
+                original: original.to_owned(),
+            }),
+        }
+    }
+
+    fn server_called(&self, alias: &str) -> Option<usize> {
+        self.seen
+            .iter()
+            .position(|seen| seen.member.alias.as_str() == alias)
+    }
+
+    fn names(&self, listing: Listing) -> Option<&Names> {
+        match listing {
+            Listing::Tools => Some(&self.tools),
+            Listing::Prompts => Some(&self.prompts),
+            Listing::Resources | Listing::Templates => None,
+        }
+    }
+}
+
+impl Views {
+    /// The view of these, made now unless somebody saw the same before.
+    fn view(&self, seen: Vec<Seen>, style: Style) -> Arc<View> {
+        let key = Key {
+            style,
+            seen: seen
+                .iter()
+                .map(|seen| {
+                    let generation = seen.catalog.as_ref().map(|catalog| catalog.generation);
+                    (Arc::clone(&seen.member.upstream.name), generation)
+                })
+                .collect(),
+        };
+        if let Some(view) = self.kept(&key) {
+            return view;
+        }
+        // Made without the lock: it may take a while, and others see something else.
+        let view = Arc::new(View::new(seen, style));
+        let mut kept = self.locked();
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, Arc::clone(&view)));
+        view
+    }
+
+    /// Found, it becomes the one that was used last.
+    fn kept(&self, key: &Key) -> Option<Arc<View>> {
+        let mut kept = self.locked();
+        let place = kept.iter().rposition(|(of, _)| of == key)?;
+        let found = kept.remove(place);
+        let view = Arc::clone(&found.1);
+        kept.push(found);
+        Some(view)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<(Key, Arc<View>)>> {
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {
+    match member.upstream.catalog(headers, FIRST_WITHIN).await {
+        Ok(catalog) => Some(catalog),
+        Err(error) => {
+            tracing::debug!(%error, "a server is missing in a list");
+            None
+        }
+    }
+}
