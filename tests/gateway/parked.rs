@@ -3,6 +3,7 @@
 mod left_behind;
 mod malformed;
 mod outside_of_calls;
+mod room;
 mod visits;
 
 use harness::{

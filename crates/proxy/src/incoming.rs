@@ -155,6 +155,13 @@ impl Incoming {
         }
     }
 
+    /// From now on it waits for its user, and keeps no place among the calls of its upstream.
+    pub(crate) fn leave_place(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.leave_place();
+        }
+    }
+
     /// Tells the upstream that nobody waits for this call any more.
     pub(crate) async fn cancel(&mut self, reason: &str) {
         self.told_on = None;

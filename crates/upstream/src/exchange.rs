@@ -125,6 +125,12 @@ impl Exchange {
         outcome
     }
 
+    /// Gives back the place among the calls that its upstream is given at once: it waits for somebody's user, who may
+    /// think for minutes, and must hold up nobody else's call.
+    pub fn leave_place(&mut self) {
+        self.slot = None;
+    }
+
     /// Takes the running request back, since it took longer than allowed: this counts as the upstream's
     /// silence.
     pub async fn overdue(&mut self, request: &Message) {

@@ -115,7 +115,8 @@ impl Parking {
                 Err(_) => break,
             }
         }
-        let waiting = incoming.take().ok_or(Failure::Ended)?;
+        let mut waiting = incoming.take().ok_or(Failure::Ended)?;
+        waiting.leave_place();
         let asked = self.park(waiting, questions).await?;
         // What was said before the questions comes before them.
         self.ready.push_back(asked);
