@@ -291,6 +291,9 @@ async fn a_stream_that_has_told_its_answer_has_nothing_more() {
 
     assert_eq!(nothing.status, 204, "{nothing:?}");
     assert_eq!(answer.result()["content"][0]["text"], "done");
+    // What somebody still reads outlives its session for a while.
+    gateway.counted("causeway_held_streams{door=\"http\"} 0").await;
+    gateway.counted("causeway_running_requests 0").await;
     client.fetch("DELETE").await;
     let ended = returning(&client, &ids[0]).fetch("GET").await;
     assert_eq!(ended.status, 404, "{ended:?}");
