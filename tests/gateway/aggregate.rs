@@ -318,6 +318,40 @@ async fn a_question_of_an_earlier_server_reaches_clients_of_both_eras() {
     );
 }
 
+/// Two servers that ask the same of who calls their equal tools.
+#[tokio::test]
+async fn what_waits_at_one_server_does_not_go_on_at_another() {
+    let asking = || {
+        Server::of(Mood::Sessionful("2025-11-25")).on("tools/call", |request| {
+            Reply::stream()
+                .ask(&questions::completion().request("q"))
+                .conclude(request, |_| json!({ "content": [] }))
+        })
+    };
+    let (one, other) = (asking().start().await, asking().start().await);
+    let gateway = two(&one, &other).await;
+    let [modern, _] = of_both_eras(&gateway).await;
+
+    let asked = modern
+        .ask("tools/call", json!({ "name": "new__echo" }))
+        .await
+        .result();
+    let key = asked["inputRequests"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .next()
+        .unwrap()
+        .clone();
+    let retry = |name: &str| json!({ "name": name, "inputResponses": { &key: completed("x") }, "requestState": asked["requestState"] });
+    let elsewhere = modern.ask("tools/call", retry("old-one__echo")).await;
+    let there = modern.ask("tools/call", retry("new__echo")).await;
+
+    assert_eq!(elsewhere.code(), -32602, "{elsewhere:?}");
+    assert_eq!(there.result()["content"], json!([]));
+    assert!(other.asked("tools/call").is_empty());
+}
+
 #[tokio::test]
 async fn what_nobody_has_is_unknown() {
     let (new, old) = (

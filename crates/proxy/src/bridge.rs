@@ -260,6 +260,7 @@ impl Hop {
             Crossing::None if self.is_of_an_endpoint(call) => {
                 let asking = asking().filter(|_| call.askable);
                 let name = &self.upstream.name;
+                let asking = (asking, current.bounds.parked);
                 let pooling = Pooling::new(name, self.between, asked, asking, running()?);
                 (
                     self.between.request(message, &nothing),

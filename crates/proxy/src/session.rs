@@ -266,7 +266,7 @@ impl Sessions {
     /// The `requestState` of a call that waits.
     pub(crate) fn seal_state(
         &self,
-        visit: &Visit,
+        (visit, server): (&Visit, &str),
         principal: &Principal,
         request: &Message,
         waits: Waits,
@@ -278,19 +278,19 @@ impl Sessions {
             principal: principal.binding().to_vec(),
             request: state::fingerprint(request),
         };
-        state::seal(&self.keys, &binding(visit), &state)
+        state::seal(&self.keys, &binding_at(visit, server), &state)
     }
 
     /// What waits for the client of a request; nothing when its `requestState` is not ours, was made for another
     /// principal, place or request, or has expired.
     pub(crate) fn open_state(
         &self,
-        visit: &Visit,
+        (visit, server): (&Visit, &str),
         principal: &Principal,
         request: &Message,
         text: &str,
     ) -> Option<State> {
-        let state = state::open(&self.keys, &binding(visit), text)?;
+        let state = state::open(&self.keys, &binding_at(visit, server), text)?;
         let good = state.expires > seconds(SystemTime::now())
             && state.principal == principal.binding()
             && state.request == state::fingerprint(request);
@@ -417,6 +417,13 @@ impl Claims {
 fn binding(visit: &Visit) -> Vec<u8> {
     let (route, to) = (&visit.route, visit.to.name());
     bound_to(route, to, &visit.parameters, &visit.bound_parameters)
+}
+
+/// What waits at one server of an endpoint does not wait at another.
+fn binding_at(visit: &Visit, server: &str) -> Vec<u8> {
+    let mut bound = binding(visit);
+    bound.extend_from_slice(server.as_bytes());
+    bound
 }
 
 fn with_principal(mut bound: Vec<u8>, principal: &Principal) -> Vec<u8> {

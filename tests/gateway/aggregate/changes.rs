@@ -64,3 +64,21 @@ async fn an_endpoint_greets_for_all_its_servers() {
         assert_eq!(greeting["instructions"], "# a\nAsk politely.\n\n# b\nBe brief.");
     }
 }
+
+/// It lists the same as the one before, so that nothing of the lists changes.
+#[tokio::test]
+async fn a_server_that_a_reload_puts_in_place_of_another_is_the_one_that_is_called() {
+    let (one, other) = (Server::start(Mood::Dual).await, Server::start(Mood::Dual).await);
+    let instead = Server::start(Mood::Dual).await;
+    let gateway = Gateway::new().server("a", &one).server("b", &other).start().await;
+    let client = gateway.client("/mcp").modern();
+    client.call("a__echo", json!({ "message": "hi" })).await;
+
+    let document = gateway.document().replace(&one.url(), &instead.url());
+    gateway.replace("gateway.yaml", &document);
+    gateway.reloaded("changed a").await;
+    client.call("a__echo", json!({ "message": "hi" })).await;
+
+    assert_eq!(one.asked("tools/call").len(), 1);
+    assert_eq!(instead.asked("tools/call").len(), 1);
+}

@@ -7,6 +7,8 @@ use mcp::expose::{Alias, uri};
 use mcp::{Kind, Message, Method};
 use upstream::Listing;
 
+use super::view::Target;
+
 /// The edits of one call.
 #[derive(Clone)]
 pub(crate) struct Exposing {
@@ -23,9 +25,21 @@ impl Exposing {
         }
     }
 
-    /// The request in its server's words: what it names is called so there.
-    pub(super) fn request(&self, request: &Message, original: &str) -> Message {
-        place::request(request, &mut |_, _| Some(original.to_owned()))
+    /// The request in its server's words: what it names is called `original` there, and the URIs that its client was
+    /// told of are the server's own again.
+    pub(super) fn request(&self, request: &Message, target: &Target) -> Message {
+        place::request(request, &mut |place, said| {
+            if said == target.named {
+                return Some(target.original.clone());
+            }
+            match place {
+                Place::Uri | Place::Template => {
+                    let ours = |alias: &str| (alias == self.alias.as_str()).then_some(());
+                    uri::reveal(said, ours).map(|((), original)| original.into_owned())
+                }
+                Place::Tool | Place::Prompt => None,
+            }
+        })
     }
 
     /// A message of the server in the endpoint's words.
@@ -50,5 +64,38 @@ fn shown(alias: &Alias, place: Place, said: &str) -> Option<String> {
     match place {
         Place::Uri | Place::Template => Some(uri::expose(alias, said).into_owned()),
         Place::Tool | Place::Prompt => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mcp::Limits;
+
+    use super::*;
+
+    #[test]
+    fn a_retry_says_what_its_server_calls_things_and_nothing_else_is_touched() {
+        let text = |name: &str, uri: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{{"uri":"docs+note://a"}},"inputResponses":{{"r1":{{"role":"assistant","model":"m","content":{{"type":"resource_link","name":"a","uri":"{uri}"}}}}}}}}}}"#
+            )
+        };
+        let parse = |text: String| Message::parse(Bytes::from(text), &Limits::default()).unwrap();
+        let exposing = Exposing::new(&Alias::parse("docs").unwrap(), Some(&Method::ToolsCall));
+        let target = Target {
+            server: 0,
+            named: "docs__find".into(),
+            original: "find".into(),
+        };
+
+        for (said, there) in [("docs+note://a", "note://a"), ("crm+note://a", "crm+note://a")] {
+            let request = exposing.request(&parse(text("docs__find", said)), &target);
+            assert_eq!(
+                String::from_utf8_lossy(request.bytes()),
+                text("find", there),
+                "{said}"
+            );
+        }
     }
 }

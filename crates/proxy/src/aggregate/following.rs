@@ -118,7 +118,14 @@ impl Follows {
                     ..Interest::default()
                 };
                 let following = match (before, headers) {
-                    (Some(mut following), _) => following.change(interest).await.map(|_| following),
+                    (Some(mut following), _) => {
+                        // What was wanted before is still followed if this fails.
+                        let changed = following.change(interest).await;
+                        if let Err(error) = changed {
+                            tracing::debug!(%error, "what a client watches could not be followed");
+                        }
+                        Ok(following)
+                    }
                     (None, Some(headers)) => {
                         let shared = Pooled::default();
                         member
@@ -181,7 +188,7 @@ impl Follows {
         if change.method() != Some(&Method::NotificationsResourcesUpdated) {
             return None;
         }
-        let alias = &self.view.seen[server].member.alias;
+        let alias = &self.view.seen[server].alias;
         let params = Object::parse(change.params()?).ok()?;
         let exposed = uri::expose(alias, &params.get_text("uri")?).into_owned();
         let mut edits = params.edit();

@@ -114,7 +114,7 @@ fn instructions(view: &View) -> String {
         let Some(said) = said.filter(|said| !said.trim().is_empty()) else {
             continue;
         };
-        let part = format!("# {}\n{}\n\n", seen.member.alias.as_str(), cut(&said, OF_ONE));
+        let part = format!("# {}\n{}\n\n", seen.alias.as_str(), cut(&said, OF_ONE));
         if all.len() + part.len() > OF_ALL {
             break;
         }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mcp::{Era, Id, Message, Method, Refusal, code};
 use upstream::Listing;
 
-use super::view::View;
+use super::view::{View, holds};
 use super::{Aggregate, Audience, between, cursor, following, greeting};
 use crate::answer::Answer;
 use crate::bridge;
@@ -99,7 +99,7 @@ async fn list(
         }
         None => None,
     };
-    let view = View::of(audience).await;
+    let (view, catalogs) = View::with_catalogs(audience).await;
     let missing: Vec<&str> = view.missing(Some(listing)).collect();
     if missing.len() == view.seen.len() && !view.seen.is_empty() {
         let words = format!("none of the servers here answers: {}", missing.join(", "));
@@ -116,7 +116,7 @@ async fn list(
         text += &format!(r#","nextCursor":"{next}""#);
     }
     if between.is_same() {
-        let (ttl, scope) = view.holds(listing);
+        let (ttl, scope) = holds(&catalogs, listing);
         text += &format!(r#","ttlMs":{ttl},"cacheScope":"{scope}""#);
     }
     if let Some(degraded) = degraded(missing.into_iter()) {

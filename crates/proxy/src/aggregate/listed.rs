@@ -22,8 +22,11 @@ const PAGE: usize = 1000;
 /// Bytes after which a page ends, whatever it holds.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Pages kept as they are written, of all revisions.
+/// Pages kept as they are written, of all revisions …
 const KEPT: usize = 8;
+
+/// … and their bytes.
+const KEPT_BYTES: usize = PAGE_BYTES;
 
 /// Where a tool or a prompt says what its server calls it, and which server that is.
 const NAME: &str = "dev.causeway/name";
@@ -71,7 +74,7 @@ impl Listed {
             }
         }
         for seen in &view.seen {
-            hash.update(seen.member.alias.as_str());
+            hash.update(seen.alias.as_str());
         }
         let whole: [u8; 32] = hash.finalize().into();
         Self {
@@ -96,7 +99,11 @@ impl Listed {
         }
         let page = Arc::new(self.write(view, between, start));
         let mut pages = pages();
-        if pages.len() >= KEPT {
+        let bytes = |pages: &Vec<(&str, usize, Arc<Page>)>| {
+            let bytes = pages.iter().map(|(_, _, page)| page.begun.len());
+            bytes.sum::<usize>()
+        };
+        while !pages.is_empty() && (pages.len() >= KEPT || bytes(&pages) + page.begun.len() > KEPT_BYTES) {
             pages.remove(0);
         }
         pages.push((revision, start, Arc::clone(&page)));
@@ -110,7 +117,7 @@ impl Listed {
         let list = seen.catalog.as_ref()?.list(self.listing)?;
         Some(cursor::Cursor {
             expires,
-            alias: seen.member.alias.as_str().to_owned(),
+            alias: seen.alias.as_str().to_owned(),
             key: cursor::digest(&list.items.get(place as usize)?.key),
             place,
         })
@@ -146,7 +153,7 @@ impl Listed {
             // The order was made of these very lists.
             return;
         };
-        let alias = &seen.member.alias;
+        let alias = &seen.alias;
         let exposed = match self.listing {
             Listing::Tools | Listing::Prompts => view.exposed_name(self.listing, server, place),
             Listing::Resources | Listing::Templates => None,
@@ -165,7 +172,7 @@ impl Listed {
         let server = view
             .seen
             .iter()
-            .position(|seen| seen.member.alias.as_str() == cursor.alias);
+            .position(|seen| seen.alias.as_str() == cursor.alias);
         let Some(server) = server else {
             return self.order.len();
         };

@@ -22,10 +22,10 @@ pub(super) async fn carry(
     let audience = Audience::of(current, &call.visit, aggregate);
     let view = View::of(&audience).await;
     let target = find(&view, &call.message)?;
-    let member = &view.seen[target.server].member;
+    let (member, _) = &audience.members[target.server];
     let exposing = Exposing::new(&member.alias, call.message.method());
     // From here on it is a call of that server, and recorded as one.
-    call.message = exposing.request(&call.message, &target.original);
+    call.message = exposing.request(&call.message, &target);
     call.entry.leads_to(&member.upstream.name);
     call.entry.carries(&call.message);
     let answer = transparent(current, call, &member.upstream).await?;

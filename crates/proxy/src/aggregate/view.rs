@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mcp::expose::{Named, Names, Style, Unresolved, uri};
+use mcp::expose::{Alias, Named, Names, Style, Unresolved, uri};
 use upstream::{Catalog, Headers, Listing};
 
 use super::Member;
@@ -15,8 +15,11 @@ use super::listed::Listed;
 /// Nobody's list waits longer for a server that was never read (`protocol.md` §3.9).
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
-/// Views kept for those who see the same.
-const KEPT: usize = 64;
+/// Views kept for those who see the same …
+const KEPT: usize = 16;
+
+/// … and of the same servers, which show several callers something else, or something else than before.
+const OF_THE_SAME: usize = 4;
 
 /// What one caller sees.
 pub(crate) struct View {
@@ -27,9 +30,10 @@ pub(crate) struct View {
     listed: [OnceLock<Arc<Listed>>; 4],
 }
 
-/// One server, as a caller sees it.
+/// One server, as a caller sees it. The server itself is not here: a view outlives a reload that puts another in its
+/// place.
 pub(super) struct Seen {
-    pub(super) member: Member,
+    pub(super) alias: Alias,
     pub(super) catalog: Option<Arc<Catalog>>,
 }
 
@@ -39,11 +43,11 @@ pub struct Views {
     kept: Mutex<Vec<(Key, Arc<View>)>>,
 }
 
-/// What a view is made of: the servers, what each shows, and how names are made.
+/// What a view is made of: what the servers are called, what each shows, and how names are made.
 #[derive(PartialEq, Eq)]
 struct Key {
     style: Style,
-    seen: Vec<(Arc<str>, Option<u64>)>,
+    seen: Vec<(Alias, Option<u64>)>,
 }
 
 /// Which server something leads to, and what it is called there.
@@ -51,6 +55,8 @@ struct Key {
 pub(super) struct Target {
     /// The place of the server among those of the endpoint.
     pub(super) server: usize,
+    /// What it was called here.
+    pub(super) named: String,
     pub(super) original: String,
 }
 
@@ -64,16 +70,22 @@ pub(super) enum Nowhere {
 impl View {
     /// What somebody sees. Servers that were never read are waited for, all at once and up to a bound.
     pub(super) async fn of(audience: &Audience) -> Arc<Self> {
+        Self::with_catalogs(audience).await.0
+    }
+
+    /// The same, with the catalogs as they are now: those of a kept view may have been read before.
+    pub(super) async fn with_catalogs(audience: &Audience) -> (Arc<Self>, Vec<Option<Arc<Catalog>>>) {
         let catalogs = audience
             .members
             .iter()
             .map(|(member, headers)| async move { catalog(member, headers.as_deref()?).await });
         let catalogs = join_all(catalogs).await;
-        let members = audience.members.iter().map(|(member, _)| member.clone());
-        let seen = members
-            .zip(catalogs)
-            .map(|(member, catalog)| Seen { member, catalog });
-        audience.views.view(seen.collect(), audience.style)
+        let aliases = audience.members.iter().map(|(member, _)| member.alias.clone());
+        let seen = aliases.zip(&catalogs).map(|(alias, catalog)| Seen {
+            alias,
+            catalog: catalog.clone(),
+        });
+        (audience.views.view(seen.collect(), audience.style), catalogs)
     }
 
     fn new(seen: Vec<Seen>, style: Style) -> Self {
@@ -83,7 +95,7 @@ impl View {
                 seen.iter().map(|seen| {
                     let list = seen.catalog.as_ref().and_then(|catalog| catalog.list(listing));
                     let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
-                    (seen.member.alias.clone(), items.iter().map(|item| &*item.key))
+                    (seen.alias.clone(), items.iter().map(|item| &*item.key))
                 }),
             )
         };
@@ -113,12 +125,13 @@ impl View {
     pub(super) fn named(&self, listing: Listing, name: &str) -> Result<Target, Nowhere> {
         let names = self.names(listing).ok_or(Nowhere::Unknown)?;
         match names.resolve(name, |_| true) {
-            Ok(named) => Ok(Target {
-                server: named.server,
-                original: names.original(named).unwrap_or_default().to_owned(),
+            Ok(found) => Ok(Target {
+                server: found.server,
+                named: name.to_owned(),
+                original: names.original(found).unwrap_or_default().to_owned(),
             }),
             Err(Unresolved::Ambiguous) => Err(Nowhere::Ambiguous),
-            Err(Unresolved::Unknown) => self.unread(name),
+            Err(Unresolved::Unknown) => self.unread(listing, name),
         }
     }
 
@@ -127,19 +140,24 @@ impl View {
     pub(super) fn located(&self, exposed: &str) -> Result<Target, Nowhere> {
         let by_alias = uri::reveal(exposed, |alias| self.server_called(alias));
         if let Some((server, original)) = by_alias {
-            let original = original.into_owned();
-            return Ok(Target { server, original });
+            return Ok(Target {
+                server,
+                named: exposed.to_owned(),
+                original: original.into_owned(),
+            });
         }
         let to = |server| Target {
             server,
+            named: exposed.to_owned(),
             original: exposed.to_owned(),
         };
         let lists = |seen: &Seen| {
-            let list = seen
-                .catalog
-                .as_ref()
-                .and_then(|catalog| catalog.list(Listing::Resources));
-            list.is_some_and(|list| list.get(exposed).is_some())
+            let lists =
+                [Listing::Resources, Listing::Templates].map(|listing| seen.catalog.as_ref()?.list(listing));
+            lists
+                .into_iter()
+                .flatten()
+                .any(|list| list.get(exposed).is_some())
         };
         let mut listing = (0..self.seen.len()).filter(|server| lists(&self.seen[*server]));
         match (listing.next(), listing.next()) {
@@ -169,48 +187,26 @@ impl View {
                 (Some(catalog), Some(listing)) => catalog.lacks(listing),
                 (Some(catalog), None) => Listing::ALL.into_iter().any(|listing| catalog.lacks(listing)),
             };
-            missing.then(|| seen.member.alias.as_str())
+            missing.then(|| seen.alias.as_str())
         })
     }
 
-    /// For how long a list of all of them holds, in milliseconds, and for whom: as long as that of each does, and for
-    /// nobody else unless all say so (`protocol.md` §3.8).
-    pub(super) fn holds(&self, listing: Listing) -> (u128, &'static str) {
-        let (mut ttl, mut public) = (Duration::MAX, true);
-        for seen in &self.seen {
-            let Some(catalog) = &seen.catalog else {
-                return (0, "private");
-            };
-            match catalog.list(listing) {
-                Some(list) => {
-                    ttl = ttl.min(list.ttl.unwrap_or_default().saturating_sub(list.age()));
-                    public &= list.is_public;
-                }
-                None if catalog.lacks(listing) => return (0, "private"),
-                None => {}
-            }
-        }
-        let ttl = if ttl == Duration::MAX { 0 } else { ttl.as_millis() };
-        (ttl, if public { "public" } else { "private" })
-    }
-
     /// A name of a server whose list is not known leads there: it may be up again.
-    fn unread(&self, name: &str) -> Result<Target, Nowhere> {
+    fn unread(&self, listing: Listing, name: &str) -> Result<Target, Nowhere> {
         let (alias, original) = name.split_once("__").ok_or(Nowhere::Unknown)?;
         let server = self.server_called(alias).ok_or(Nowhere::Unknown)?;
-        match self.seen[server].catalog {
-            Some(_) => Err(Nowhere::Unknown),
-            None => Ok(Target {
+        match &self.seen[server].catalog {
+            Some(catalog) if !catalog.lacks(listing) => Err(Nowhere::Unknown),
+            _ => Ok(Target {
                 server,
+                named: name.to_owned(),
                 original: original.to_owned(),
             }),
         }
     }
 
     fn server_called(&self, alias: &str) -> Option<usize> {
-        self.seen
-            .iter()
-            .position(|seen| seen.member.alias.as_str() == alias)
+        self.seen.iter().position(|seen| seen.alias.as_str() == alias)
     }
 
     fn names(&self, listing: Listing) -> Option<&Names> {
@@ -219,6 +215,19 @@ impl View {
             Listing::Prompts => Some(&self.prompts),
             Listing::Resources | Listing::Templates => None,
         }
+    }
+}
+
+impl Key {
+    /// Whether it is of the same servers, whatever they show.
+    fn is_of_the_same(&self, other: &Self) -> bool {
+        let aliases = |key: &'_ Self| {
+            key.seen
+                .iter()
+                .map(|(alias, _)| alias.clone())
+                .collect::<Vec<_>>()
+        };
+        self.seen.len() == other.seen.len() && aliases(self) == aliases(other)
     }
 }
 
@@ -231,7 +240,7 @@ impl Views {
                 .iter()
                 .map(|seen| {
                     let generation = seen.catalog.as_ref().map(|catalog| catalog.generation);
-                    (Arc::clone(&seen.member.upstream.name), generation)
+                    (seen.alias.clone(), generation)
                 })
                 .collect(),
         };
@@ -241,8 +250,13 @@ impl Views {
         // Made without the lock: it may take a while, and others see something else.
         let view = Arc::new(View::new(seen, style));
         let mut kept = self.locked();
-        if kept.len() >= KEPT {
-            kept.remove(0);
+        let of_the_same = kept.iter().filter(|(of, _)| of.is_of_the_same(&key)).count();
+        let oldest = match of_the_same >= OF_THE_SAME {
+            true => kept.iter().position(|(of, _)| of.is_of_the_same(&key)),
+            false => (kept.len() >= KEPT).then_some(0),
+        };
+        if let Some(oldest) = oldest {
+            kept.remove(oldest);
         }
         kept.push((key, Arc::clone(&view)));
         view
@@ -261,6 +275,27 @@ impl Views {
     fn locked(&self) -> MutexGuard<'_, Vec<(Key, Arc<View>)>> {
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// For how long a list of all of them holds, in milliseconds, and for whom: as long as that of each does, and for
+/// nobody else unless all say so (`protocol.md` §3.8).
+pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u128, &'static str) {
+    let (mut ttl, mut public) = (Duration::MAX, true);
+    for catalog in catalogs {
+        let Some(catalog) = catalog else {
+            return (0, "private");
+        };
+        match catalog.list(listing) {
+            Some(list) => {
+                ttl = ttl.min(list.ttl.unwrap_or_default().saturating_sub(list.age()));
+                public &= list.is_public;
+            }
+            None if catalog.lacks(listing) => return (0, "private"),
+            None => {}
+        }
+    }
+    let ttl = if ttl == Duration::MAX { 0 } else { ttl.as_millis() };
+    (ttl, if public { "public" } else { "private" })
 }
 
 async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {

@@ -170,9 +170,13 @@ impl Parking {
     }
 
     fn seal(&self, waits: Waits, within: Duration) -> String {
-        self.current
-            .sessions
-            .seal_state(&self.visit, &self.principal, &self.request, waits, within)
+        self.current.sessions.seal_state(
+            (&self.visit, &self.upstream),
+            &self.principal,
+            &self.request,
+            waits,
+            within,
+        )
     }
 
     /// What its client can be asked.
@@ -300,7 +304,12 @@ pub(crate) async fn come_back(current: &Arc<Generation>, call: &Call, hop: &Hop)
     };
     let parking = Parking::new(current, call, hop);
     let sessions = &current.sessions;
-    let state = sessions.open_state(&call.visit, &call.principal, &call.message, text);
+    let state = sessions.open_state(
+        (&call.visit, &hop.upstream.name),
+        &call.principal,
+        &call.message,
+        text,
+    );
     let State { waits, .. } = state.ok_or(Failure::StateUnknown)?;
     let (number, round) = match waits {
         Waits::Visit => return Ok(visited(call, &retry)),

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp::input;
 use mcp::translate::Between;
@@ -37,6 +38,8 @@ pub(crate) struct Pooling {
     /// What the server calls each question that waits for its answer, and what it asked.
     open: HashMap<u64, (Id, Method)>,
     answers: (mpsc::Sender<Answered>, mpsc::Receiver<Answered>),
+    /// How long a user may take.
+    patience: Duration,
     /// What the server is to be told: kept here, since [`Pooling::next`] may be given up while it is said.
     unsaid: VecDeque<Message>,
 }
@@ -46,7 +49,7 @@ impl Pooling {
         upstream: &Arc<str>,
         between: Between,
         asked: Method,
-        asking: Option<Asking>,
+        (asking, patience): (Option<Asking>, Duration),
         running: Option<RunningCall>,
     ) -> Self {
         let taken_back = running.as_ref().map(RunningCall::taken_back);
@@ -59,6 +62,7 @@ impl Pooling {
             _running: running,
             open: HashMap::new(),
             answers: mpsc::channel(input::MOST),
+            patience,
             unsaid: VecDeque::new(),
         }
     }
@@ -76,6 +80,9 @@ impl Pooling {
                 self.unsaid.pop_front();
             }
             let server = over(incoming)?;
+            if self.open.is_empty() {
+                server.deadline().answered();
+            }
             let message = tokio::select! {
                 biased;
                 () = self.taken_back.cancelled() => {
@@ -92,6 +99,8 @@ impl Pooling {
                 Kind::Result | Kind::Error => return Ok(self.between.answer(&self.asked, &message)),
                 Kind::Request => {
                     if let Some(posed) = self.ask(&message) {
+                        // Its silence is not counted while a user thinks.
+                        server.deadline().ask(self.patience);
                         return Ok(posed);
                     }
                 }

@@ -67,6 +67,8 @@ pub(crate) enum Hearing {
     InSession(Box<InSession>),
     Changes(Box<Changes>),
     OfEndpoint(Box<OfEndpoint>),
+    /// An endpoint that has become another.
+    Nothing,
 }
 
 impl Hearing {
@@ -109,6 +111,7 @@ impl Hearing {
             Self::InSession(hearing) => hearing.next().await,
             Self::Changes(changes) => changes.next().await,
             Self::OfEndpoint(changes) => changes.next().await,
+            Self::Nothing => std::future::pending().await,
         }
     }
 }

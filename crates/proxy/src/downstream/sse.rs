@@ -116,6 +116,8 @@ impl Sse {
                     Hearing::begin(source, claims, self.asker.asking(), watched, None)
                 }), if !deaf => match heard {
                     Ok(message) => return Some(message.one_line()),
+                    // Its session is with the endpoint, whatever servers that has now.
+                    Err(_) if matches!(source, Source::Endpoint(..)) => self.hearing = Some(Hearing::Nothing),
                     Err(_) => self.deaf = true,
                 },
                 // The last answer may have come between the look at the outbox and this one.

@@ -27,7 +27,7 @@ mod tests {
             table.remove(&key);
             shrink(&mut table);
         }
-        assert_eq!(table.capacity(), full);
+        assert!(table.capacity() > full / 2, "{} of {full}", table.capacity());
 
         for key in 8_000..9_999 {
             table.remove(&key);
