@@ -72,15 +72,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Outcome<()> {
 
     let mut calls = Vec::new();
     for &sessions in &arguments.sessions {
-        let mut tallies: Vec<Tally> = doors.iter().map(|_| Tally::default()).collect();
-        for round in 0..=arguments.rounds {
-            for (door, tally) in doors.iter().zip(&mut tallies) {
-                let measured = load::drive(door, sessions, arguments.calls).await?;
-                if round > 0 {
-                    tally.add(measured);
-                }
-            }
-        }
+        let tallies = load::turn_by_turn(&doors, sessions, arguments.calls, arguments.rounds).await?;
         calls.extend(rows(sessions, tallies));
     }
     let large = heavy::measure(&executable, &scratch.path().join("heavy"), server.address).await?;

@@ -29,7 +29,6 @@ use causeway_bench::{Outcome, make_room};
 use clap::{Parser, Subcommand};
 
 use crate::door::Door;
-use crate::load::Tally;
 use crate::report::Report;
 
 /// Measures the gateway beside nginx and a direct call.
@@ -131,15 +130,7 @@ async fn measure(arguments: &Arguments) -> Outcome<()> {
         report.at_rest(door)?;
     }
     for &sessions in &arguments.sessions {
-        let mut tallies: Vec<Tally> = doors.iter().map(|_| Tally::default()).collect();
-        for round in 0..=arguments.rounds {
-            for (door, tally) in doors.iter().zip(&mut tallies) {
-                let measured = load::drive(door, sessions, arguments.calls).await?;
-                if round > 0 {
-                    tally.add(measured);
-                }
-            }
-        }
+        let tallies = load::turn_by_turn(&doors, sessions, arguments.calls, arguments.rounds).await?;
         report.measured(sessions, &doors, tallies);
     }
     for door in &doors {

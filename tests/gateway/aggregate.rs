@@ -101,6 +101,26 @@ fn values(result: &Value, list: &str, member: &str) -> Vec<String> {
         .collect()
 }
 
+fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap()
+}
+
+/// Under which key the only question of a result stands.
+fn only_key(asked: &Value) -> String {
+    let requests = asked["inputRequests"].as_object().unwrap();
+    assert_eq!(requests.len(), 1, "{asked}");
+    requests.keys().next().unwrap().clone()
+}
+
+/// The result of a call whose client is asked something on the way.
+async fn asked_in_the_call(client: &Client, tool: &str, answer: Value) -> Value {
+    let call = client.send("tools/call", json!({ "name": tool })).await;
+    let mut call = call.begun().await;
+    let question = call.message().await.unwrap();
+    client.answer(&question, answer).await;
+    call.answer().await.result()
+}
+
 #[tokio::test]
 async fn every_list_is_that_of_all_servers_and_everything_in_it_leads_to_its_own() {
     let new = with_everything(Mood::Modern).await;
@@ -251,20 +271,10 @@ async fn a_question_of_a_modern_server_reaches_clients_of_both_eras() {
         "name": "new__echo", "inputResponses": { "who": named("Ada") }, "requestState": asked["requestState"],
     });
     let answered = modern.ask("tools/call", retry).await.result();
-    assert!(
-        answered["content"][0]["text"].as_str().unwrap().contains("Ada"),
-        "{answered}"
-    );
+    assert!(text(&answered).contains("Ada"), "{answered}");
 
-    let call = legacy.send("tools/call", json!({ "name": "new__echo" })).await;
-    let mut call = call.begun().await;
-    let question = call.message().await.unwrap();
-    legacy.answer(&question, named("Bob")).await;
-    let answered = call.answer().await.result();
-    assert!(
-        answered["content"][0]["text"].as_str().unwrap().contains("Bob"),
-        "{answered}"
-    );
+    let answered = asked_in_the_call(&legacy, "new__echo", named("Bob")).await;
+    assert!(text(&answered).contains("Bob"), "{answered}");
 }
 
 #[tokio::test]
@@ -289,33 +299,15 @@ async fn a_question_of_an_earlier_server_reaches_clients_of_both_eras() {
         .ask("tools/call", json!({ "name": "old-one__echo" }))
         .await
         .result();
-    let key = asked["inputRequests"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .next()
-        .unwrap()
-        .clone();
+    let key = only_key(&asked);
     let retry = json!({
         "name": "old-one__echo", "inputResponses": { key: completed("Ada") }, "requestState": asked["requestState"],
     });
     let answered = modern.ask("tools/call", retry).await.result();
-    assert!(
-        answered["content"][0]["text"].as_str().unwrap().contains("Ada"),
-        "{answered}"
-    );
+    assert!(text(&answered).contains("Ada"), "{answered}");
 
-    let call = legacy
-        .send("tools/call", json!({ "name": "old-one__echo" }))
-        .await;
-    let mut call = call.begun().await;
-    let question = call.message().await.unwrap();
-    legacy.answer(&question, completed("Bob")).await;
-    let answered = call.answer().await.result();
-    assert!(
-        answered["content"][0]["text"].as_str().unwrap().contains("Bob"),
-        "{answered}"
-    );
+    let answered = asked_in_the_call(&legacy, "old-one__echo", completed("Bob")).await;
+    assert!(text(&answered).contains("Bob"), "{answered}");
 }
 
 /// Two servers that ask the same of who calls their equal tools.
@@ -336,13 +328,7 @@ async fn what_waits_at_one_server_does_not_go_on_at_another() {
         .ask("tools/call", json!({ "name": "new__echo" }))
         .await
         .result();
-    let key = asked["inputRequests"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .next()
-        .unwrap()
-        .clone();
+    let key = only_key(&asked);
     let retry = |name: &str| json!({ "name": name, "inputResponses": { &key: completed("x") }, "requestState": asked["requestState"] });
     let elsewhere = modern.ask("tools/call", retry("old-one__echo")).await;
     let there = modern.ask("tools/call", retry("new__echo")).await;

@@ -221,13 +221,8 @@ impl View {
 impl Key {
     /// Whether it is of the same servers, whatever they show.
     fn is_of_the_same(&self, other: &Self) -> bool {
-        let aliases = |key: &'_ Self| {
-            key.seen
-                .iter()
-                .map(|(alias, _)| alias.clone())
-                .collect::<Vec<_>>()
-        };
-        self.seen.len() == other.seen.len() && aliases(self) == aliases(other)
+        let (ours, theirs) = (self.seen.iter(), other.seen.iter());
+        ours.map(|(alias, _)| alias).eq(theirs.map(|(alias, _)| alias))
     }
 }
 

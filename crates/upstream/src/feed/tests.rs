@@ -2,6 +2,7 @@
 
 mod legacy;
 mod modern;
+mod lost;
 mod teller;
 
 mod site;
