@@ -4,6 +4,7 @@
 mod first_steps;
 mod routes;
 mod aggregate;
+mod curation;
 mod headers;
 mod sessions;
 mod eras;

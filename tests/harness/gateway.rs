@@ -309,6 +309,11 @@ impl Running {
         self.program.complaint("`was not reloaded`", says).await;
     }
 
+    /// What `causeway check` says to its file: its end, and its words.
+    pub async fn check(&self) -> (Exit, String) {
+        check_in(self.home()).await
+    }
+
     /// How many messages were judged on the pipes of official servers that have ended, by side and revision; and what was
     /// wrong on all pipes so far.
     pub fn heard_on_pipes(&self) -> (BTreeMap<(Side, String), usize>, BTreeSet<Wrong>) {
@@ -364,10 +369,16 @@ impl Running {
 /// What `causeway check` says to a file: its end, and its words.
 pub async fn check(document: &str) -> (Exit, String) {
     let home = TempDir::new().expect("a temporary directory can be made");
-    let file = home.path().join("gateway.yaml");
-    std::fs::write(&file, document).expect("the directory is ours");
+    std::fs::write(home.path().join("gateway.yaml"), document).expect("the directory is ours");
+    check_in(home.path()).await
+}
+
+async fn check_in(home: &Path) -> (Exit, String) {
     let mut command = Command::new(causeway());
-    command.arg("check").arg(&file).current_dir(home.path());
+    command
+        .arg("check")
+        .arg(home.join("gateway.yaml"))
+        .current_dir(home);
     let program = Program::start("causeway check", command);
     let exit = program.ended().await;
     (

@@ -158,12 +158,13 @@ impl House {
         // Who listens to endpoints of many hears when they become others.
         let (views, endpoints) = match before {
             Some(before) => {
-                let same = before.made_of == made_of && before.generation.aliases == plan.aliases;
-                let endpoints = same.then(|| before.generation.endpoints.clone());
-                (
-                    Arc::clone(&before.generation.views),
-                    endpoints.unwrap_or_default(),
-                )
+                let former = &before.generation;
+                let same = before.made_of == made_of
+                    && former.aliases == plan.aliases
+                    && former.injections == injections
+                    && former.routes.show_as(&plan.routes);
+                let endpoints = same.then(|| Arc::clone(&former.endpoints));
+                (Arc::clone(&former.views), endpoints.unwrap_or_default())
             }
             None => Default::default(),
         };

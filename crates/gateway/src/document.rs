@@ -14,7 +14,7 @@ use audit::To;
 use config::scalar::{self, Wrong};
 use config::{Environment, Field, Fields, Located, Problems, Secret, Source, WeakKey};
 use mcp::expose::Alias;
-use policy::Injection;
+use policy::{Curation, Injection};
 use proxy::Routes;
 
 /// Sections that the file may have one day. A file that relies on one must not be served as if it
@@ -95,10 +95,19 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     let state = state(&fields.optional("state"), environment);
     let session = session(&fields.optional("session"), environment);
     let resume = resume::check(&fields.optional("resume"));
-    let (upstreams, aliases) = upstreams(&fields.required("upstreams"), environment);
+    let Upstreams {
+        upstreams,
+        aliases,
+        curations,
+    } = upstreams(&fields.required("upstreams"), environment);
     // Routes may name what is written; whether that is right is told where it stands.
     let names: Vec<Arc<str>> = upstream_names(&fields.optional("upstreams"));
-    let routes = routes::check(&fields.optional("routes"), &names);
+    let shown = routes::Shown {
+        upstreams: &names,
+        curations: &curations,
+        environment,
+    };
+    let routes = routes::check(&fields.optional("routes"), &shown);
     let bounds = bounds(&fields.optional("bounds"));
     let calls = audit(&fields.optional("audit"));
     let log = telemetry(&fields.optional("telemetry"));
@@ -274,16 +283,19 @@ fn upstream_names(field: &Field<'_>) -> Vec<Arc<str>> {
     served.map(|(name, _)| name.value.into()).collect()
 }
 
-/// The upstreams, and what each is called at endpoints of many.
-type Upstreams = (
-    Vec<(upstream::kind::Settings, Injection)>,
-    HashMap<Arc<str>, Alias>,
-);
+/// The section `upstreams`.
+#[derive(Default)]
+struct Upstreams {
+    upstreams: Vec<(upstream::kind::Settings, Injection)>,
+    aliases: HashMap<Arc<str>, Alias>,
+    curations: HashMap<Arc<str>, Arc<Curation>>,
+}
 
 fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Upstreams {
     let this_executable = std::env::current_exe().unwrap_or_else(|_| "causeway".into());
     let mut found = Vec::new();
     let mut written: Vec<(Arc<str>, Option<Alias>)> = Vec::new();
+    let mut curations = HashMap::new();
     let Some(entries) = field.entries() else {
         return Upstreams::default();
     };
@@ -322,12 +334,9 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Upstreams {
             );
         }
         let injection = Injection::check(&headers, environment);
-        let tools = fields.optional("tools");
-        if tools.is_written() {
-            tools.report(
-                "choosing tools is not available in this version",
-                Some("remove it; every tool would be served"),
-            );
+        let curation = Curation::check(&mut fields, environment);
+        if !curation.is_plain() {
+            curations.insert(name.value.as_str().into(), Arc::new(curation));
         }
         fields.finish();
         if let Some(settings) = settings.filter(|_| named) {
@@ -337,7 +346,11 @@ fn upstreams(field: &Field<'_>, environment: &dyn Environment) -> Upstreams {
     let names = written.iter().map(|(name, alias)| (&**name, alias.clone()));
     let aliases = mcp::expose::aliases(names);
     let named = written.iter().map(|(name, _)| Arc::clone(name));
-    (found, named.zip(aliases).collect())
+    Upstreams {
+        upstreams: found,
+        aliases: named.zip(aliases).collect(),
+        curations,
+    }
 }
 
 fn an_alias(text: &str) -> Result<Alias, Wrong> {

@@ -10,6 +10,7 @@ mod reading;
 mod document;
 mod assemble;
 mod introductions;
+mod compare;
 mod drain;
 
 mod reload;

@@ -162,7 +162,7 @@ impl Reload {
         self.current.store(Arc::clone(now));
         self.retired.retire(now, gone(&former, now));
         let change = Change::between(&former, now);
-        if !change.is_none() || former.aliases != now.aliases {
+        if !Arc::ptr_eq(&former.endpoints, &now.endpoints) {
             former.endpoints.cancel();
         }
         self.telemetry.follow(log.as_deref());
@@ -211,10 +211,6 @@ impl Change {
         let removed = before.upstreams.iter().map(|former| Arc::clone(&former.name));
         change.removed = removed.filter(|name| now.upstreams.get(name).is_none()).collect();
         change
-    }
-
-    fn is_none(&self) -> bool {
-        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 }
 

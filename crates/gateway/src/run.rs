@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::To;
-use config::Located;
+use config::{Located, Problems};
 use proxy::{Generation, Listener, bind, serve_clients, serve_pages};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use upstream::Upstream;
 use crate::admin::Admin;
 use crate::assemble::{House, Standing};
 use crate::banner::{Banner, Example};
+use crate::compare;
 use crate::descriptors::Descriptors;
 use crate::document::Fixed;
 use crate::drain::{StopSignals, drain};
@@ -90,6 +91,12 @@ pub(crate) fn check(file: &Path) -> ExitCode {
     let Some(plan) = plan else {
         return ExitCode::from(MISTAKEN);
     };
+    let problems = Problems::default();
+    compare::with_kept(&plan, &problems);
+    if problems.any_mistake() {
+        eprint!("{}", problems.render(&source));
+        return ExitCode::from(MISTAKEN);
+    }
     println!(
         "{}: no mistakes, {} upstreams",
         source.name(),
@@ -218,9 +225,18 @@ impl Shown<'_> {
     async fn tend(&self, mut reload: Reload) {
         let mut asked = Asked::default();
         let first = self.current.load_full();
+        let mut comparing = JoinSet::new();
+        let compare = |comparing: &mut JoinSet<()>, generation: &Arc<Generation>| {
+            // What was compared with another file is nobody's business.
+            comparing.abort_all();
+            for upstream in generation.upstreams.iter() {
+                comparing.spawn(compare::with_server(Arc::clone(upstream), Arc::clone(generation)));
+            }
+        };
         for upstream in first.upstreams.iter() {
             asked.ask(upstream, &first);
         }
+        compare(&mut comparing, &first);
         let mut streams = first.bounds.streams;
         drop(first);
         let patience = tokio::time::sleep(READY_WITHIN);
@@ -248,9 +264,11 @@ impl Shown<'_> {
                         for upstream in change.added.iter().chain(&change.changed) {
                             asked.ask(upstream, &now);
                         }
+                        compare(&mut comparing, &now);
                     }
                     Outcome::Refused(said) => self.banner.not_reloaded(self.file, &said),
                 },
+                Some(_) = comparing.join_next() => {}
                 () = &mut patience, if !ready => {}
             }
         }

@@ -30,12 +30,12 @@ const OURS: [&str; 13] = [
 ];
 
 /// The headers injected into requests to one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Injection {
     lines: Vec<(HeaderName, Value)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Value {
     Fixed(HeaderValue),
     PerCall(Template),

@@ -6,6 +6,7 @@
 //! 2026-07-28; for earlier clients what it says is translated like that of any other.
 
 mod audience;
+mod seen;
 mod view;
 mod listed;
 pub(crate) mod cursor;
@@ -20,16 +21,17 @@ use std::sync::Arc;
 use mcp::expose::{Alias, Style};
 use mcp::translate::Between;
 use mcp::{Era, Kind, Method, Revision};
+use policy::Curation;
 use upstream::Upstream;
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::SessionRule;
+use crate::route::{Route, SessionRule};
 
 pub(crate) use audience::Audience;
-pub(crate) use exposing::Exposing;
+pub(crate) use exposing::{Exposing, renamed};
 pub(crate) use following::Follows;
 pub use view::Views;
 
@@ -37,6 +39,8 @@ pub use view::Views;
 pub(crate) struct Aggregate {
     pub(crate) members: Vec<Member>,
     pub(crate) style: Style,
+    /// What the file says of it in place of what its servers say.
+    pub(crate) instructions: Option<Arc<str>>,
 }
 
 /// One of them.
@@ -44,11 +48,13 @@ pub(crate) struct Aggregate {
 pub(crate) struct Member {
     pub(crate) alias: Alias,
     pub(crate) upstream: Arc<Upstream>,
+    /// What of it is shown, where that is not all.
+    pub(crate) curation: Option<Arc<Curation>>,
 }
 
 impl Aggregate {
-    /// Of the upstreams of these names; none when one of them does not exist.
-    pub(crate) fn of(current: &Generation, names: &[Arc<str>]) -> Option<Self> {
+    /// Of the upstreams of these names at this route; none when one of them does not exist.
+    pub(crate) fn of(current: &Generation, route: &Route, names: &[Arc<str>]) -> Option<Self> {
         let mut members: Vec<Member> = Vec::with_capacity(names.len());
         for name in names {
             if members.iter().any(|member| member.upstream.name == *name) {
@@ -57,11 +63,13 @@ impl Aggregate {
             members.push(Member {
                 alias: current.aliases.get(name)?.clone(),
                 upstream: Arc::clone(current.upstreams.get(name)?),
+                curation: route.face.curations.get(name).cloned(),
             });
         }
         Some(Self {
             members,
-            style: Style::LlmSafe,
+            style: route.face.names,
+            instructions: route.face.instructions.clone(),
         })
     }
 }

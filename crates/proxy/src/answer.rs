@@ -4,6 +4,7 @@ use mcp::{Kind, Message};
 
 use crate::aggregate::Exposing;
 use crate::bridge::Bridge;
+use crate::curated::Curated;
 use crate::failure::Failure;
 use crate::incoming::Incoming;
 
@@ -18,8 +19,16 @@ pub(crate) struct Answer {
     /// Absent when there is nothing more to come, here or for now.
     incoming: Option<Incoming>,
     bridge: Option<Bridge>,
-    /// For what came through an endpoint of many servers: the edits that make it the endpoint's.
-    exposing: Option<Exposing>,
+    edits: Edits,
+}
+
+/// What is done to each message before its client reads it.
+enum Edits {
+    None,
+    /// It becomes that of an endpoint of many servers.
+    Exposing(Exposing),
+    /// It becomes what the file shows of one server.
+    Curated(Curated),
 }
 
 /// The first thing that came back.
@@ -44,7 +53,7 @@ impl Answer {
             first: First::Accepted,
             incoming: None,
             bridge: None,
-            exposing: None,
+            edits: Edits::None,
         }
     }
 
@@ -56,7 +65,7 @@ impl Answer {
             first: First::Answer(answer),
             incoming: None,
             bridge: None,
-            exposing: None,
+            edits: Edits::None,
         }
     }
 
@@ -71,7 +80,7 @@ impl Answer {
             first: First::Told,
             incoming: Some(incoming),
             bridge: Some(bridge),
-            exposing: None,
+            edits: Edits::None,
         };
         // Whether this becomes JSON or a stream is decided by what comes first.
         let message = answer.next().await?;
@@ -84,13 +93,23 @@ impl Answer {
 
     /// The same, as a client of an endpoint of many servers is to read it.
     #[must_use]
-    pub(crate) fn exposed(mut self, exposing: Exposing) -> Self {
+    pub(crate) fn exposed(self, exposing: Exposing) -> Self {
+        self.edited(Edits::Exposing(exposing))
+    }
+
+    /// The same, as a client is to read it to whom not all of the server is shown.
+    #[must_use]
+    pub(crate) fn curated(self, curated: Curated) -> Self {
+        self.edited(Edits::Curated(curated))
+    }
+
+    fn edited(mut self, edits: Edits) -> Self {
         self.first = match self.first {
-            First::Answer(message) => First::Answer(exposing.shown(&message)),
-            First::Begun(message) => First::Begun(exposing.shown(&message)),
+            First::Answer(message) => First::Answer(edits.shown(message)),
+            First::Begun(message) => First::Begun(edits.shown(message)),
             first @ (First::Accepted | First::Told) => first,
         };
-        self.exposing = Some(exposing);
+        self.edits = edits;
         self
     }
 
@@ -103,10 +122,7 @@ impl Answer {
             return Err(Failure::Ended);
         };
         let message = bridge.next(&mut self.incoming).await?;
-        Ok(match &self.exposing {
-            Some(exposing) => exposing.shown(&message),
-            None => message,
-        })
+        Ok(self.edits.shown(message))
     }
 
     /// The answer, with everything before it left out: for a client that takes no stream, or left.
@@ -128,6 +144,16 @@ impl Answer {
             if matches!(message.kind(), Kind::Result | Kind::Error) {
                 return Ok(Some(message));
             }
+        }
+    }
+}
+
+impl Edits {
+    fn shown(&self, message: Message) -> Message {
+        match self {
+            Self::None => message,
+            Self::Exposing(exposing) => exposing.shown(&message),
+            Self::Curated(curated) => curated.shown(&message),
         }
     }
 }

@@ -303,7 +303,7 @@ fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result
             )
         }
         Found::Several(names) => {
-            let aggregate = Aggregate::of(current, &names).ok_or(Failure::UnknownServer)?;
+            let aggregate = Aggregate::of(current, route, &names).ok_or(Failure::UnknownServer)?;
             let parameters = names.iter().filter_map(|name| current.injection(name));
             let parameters = parameters.flat_map(|injection| injection.parameters());
             // Which servers a client sees is part of what it talks to.

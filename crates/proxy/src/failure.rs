@@ -56,6 +56,8 @@ pub(crate) enum Failure {
     NoStream(String),
     /// The request does not bring what an injected header needs.
     Header(policy::Refused),
+    /// The call cannot be given the arguments that the file gives it.
+    Arguments(policy::Unfilled),
     /// A `requestState` that is not ours, of another principal, place or request, used, or expired. Which of these
     /// is nobody's business.
     StateUnknown,
@@ -187,6 +189,10 @@ impl Failure {
             Self::Header(missing) => Verdict {
                 outcome: Outcome::Denied,
                 ..refused(200, missing.to_string())
+            },
+            Self::Arguments(unfilled) => Verdict {
+                code: code::INVALID_PARAMS,
+                ..refused(200, unfilled.to_string())
             },
             Self::StateUnknown => Verdict {
                 code: code::INVALID_PARAMS,
@@ -330,6 +336,12 @@ impl Accepts {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Upstream(error)
+    }
+}
+
+impl From<policy::Unfilled> for Failure {
+    fn from(unfilled: policy::Unfilled) -> Self {
+        Self::Arguments(unfilled)
     }
 }
 

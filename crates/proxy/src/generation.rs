@@ -39,8 +39,8 @@ pub struct Generation {
     pub aliases: HashMap<Arc<str>, Alias>,
     /// What callers see of such endpoints, for as long as the process lives.
     pub views: Arc<Views>,
-    /// Told when they become others by a reload.
-    pub endpoints: CancellationToken,
+    /// Told when a reload shows others of them; the very same where it does not.
+    pub endpoints: Arc<CancellationToken>,
     /// What bounds a request.
     pub bounds: Bounds,
     /// The address clients use, without a slash at its end, when the file says one.

@@ -15,6 +15,8 @@ mod downstream;
 mod call;
 mod serve;
 
+mod naming;
+mod curated;
 mod aggregate;
 mod bridge;
 mod handshake;
@@ -41,5 +43,5 @@ pub use health::Health;
 pub use legacy::LegacyUse;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
-pub use route::{Choice, Doors, Route, Routes, SessionRule};
+pub use route::{Choice, Doors, Face, Route, Routes, SessionRule};
 pub use session::{Resume, Sessions};

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use mcp::expose::Style;
+use policy::Curation;
 use policy::origin::without_port;
 
 use crate::metrics::Meters;
@@ -34,6 +36,8 @@ pub struct Route {
     pub sessions: SessionRule,
     /// Which doors it has besides that of Streamable HTTP.
     pub doors: Doors,
+    /// How its upstreams are shown.
+    pub face: Face,
     meters: HashMap<Arc<str>, Meters>,
     unreached: Meters,
 }
@@ -45,7 +49,7 @@ enum Segment {
 }
 
 /// Which upstreams a route has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// These; `{server}` in the path or `server` in the query narrows them down.
     Among(Vec<Arc<str>>),
@@ -56,6 +60,17 @@ pub enum Choice {
         /// Its values.
         of: HashMap<String, Arc<str>>,
     },
+}
+
+/// How the upstreams of a route are shown there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Face {
+    /// What is shown of each and how, by its name; those of which all is shown as it is are not here.
+    pub curations: HashMap<Arc<str>, Arc<Curation>>,
+    /// How names are made where there are several.
+    pub names: Style,
+    /// What several are said to be for, in place of what they say themselves.
+    pub instructions: Option<Arc<str>>,
 }
 
 /// What legacy sessions are to a route.
@@ -137,6 +152,7 @@ impl Route {
             choice,
             sessions,
             doors: Doors::default(),
+            face: Face::default(),
             meters,
             unreached: Meters::new(path, None),
         })
@@ -153,6 +169,12 @@ impl Route {
     /// The upstreams it may lead to.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         self.meters.keys().map(|upstream| &**upstream)
+    }
+
+    /// Whether it shows what another one shows: the same upstreams, in the same way.
+    fn shows_as(&self, other: &Self) -> bool {
+        (&self.path, &self.host, &self.choice, &self.face)
+            == (&other.path, &other.host, &other.choice, &other.face)
     }
 
     /// The host it serves, if it serves only one.
@@ -249,6 +271,15 @@ impl Routes {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().map(|route| &**route)
+    }
+
+    /// Whether what is shown at each of them is the same.
+    pub fn show_as(&self, other: &Self) -> bool {
+        self.routes.len() == other.routes.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(one, other)| one.shows_as(other))
     }
 
     /// The route for a host and a path, the parameters of the URL, and which of the route's addresses

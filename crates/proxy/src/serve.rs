@@ -9,6 +9,7 @@ use crate::aggregate;
 use crate::answer::Answer;
 use crate::bridge::{self, Crossing, Hop};
 use crate::call::{Call, Visit};
+use crate::curated;
 use crate::deadline::Deadline;
 use crate::destination::Destination;
 use crate::failure::Failure;
@@ -39,7 +40,10 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
         return Ok(Answer::accepted());
     }
     match call.visit.to.clone() {
-        Destination::One(upstream) => transparent(current, call, &upstream).await,
+        Destination::One(upstream) => match call.visit.route.face.curations.get(&upstream.name).cloned() {
+            Some(curation) => curated::serve(current, call, &upstream, &curation).await,
+            None => transparent(current, call, &upstream).await,
+        },
         Destination::Many(aggregate) => aggregate::serve(current, call, &aggregate).await,
     }
 }

@@ -11,7 +11,7 @@ use mcp::{Era, Revision};
 use tokio::runtime::Handle;
 
 use crate::by_url::{ByUrl, Way};
-use crate::catalog::Store;
+use crate::catalog::{Catalog, Store};
 use crate::handshake::Knowledge;
 use crate::memory::{Memory, Row};
 use crate::metrics::Metrics;
@@ -20,7 +20,7 @@ use crate::sse::{self, Sse};
 use crate::stdio::guard::Guard;
 use crate::stdio::{self, Command, Stdio};
 use crate::streamable_http::{self, StreamableHttp};
-use crate::transport::Transport;
+use crate::transport::{Headers, Transport};
 
 /// One upstream as meant. Two that are equal mean the same server reached in the same way, secrets
 /// included, so that what is known of one holds for the other.
@@ -221,6 +221,13 @@ fn idle(field: &Field<'_>) -> Duration {
         );
     }
     after
+}
+
+impl Settings {
+    /// What was kept of its catalog, for these headers, when it was reached as it is now.
+    pub fn kept_catalog(&self, catalogs: &Arc<Store>, headers: &Headers) -> Option<Catalog> {
+        catalogs.place(&self.name, &self.reach.words()).kept(headers)
+    }
 }
 
 /// Makes the upstream that the settings mean. Nothing is contacted or started yet.

@@ -3,22 +3,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::{Field, Fields, Located, scalar};
-use proxy::{Choice, Doors, Route, Routes, SessionRule};
+use config::{Environment, Field, Fields, Located, Value, scalar};
+use mcp::expose::Style;
+use policy::Curation;
+use proxy::{Choice, Doors, Face, Route, Routes, SessionRule};
 
 /// Answered on every listener before any route is looked for.
 const HEALTH: [&str; 2] = ["/health", "/ready"];
 
+/// What routes can show.
+pub(super) struct Shown<'a> {
+    /// The names of all upstreams there are.
+    pub(super) upstreams: &'a [Arc<str>],
+    /// What is shown of them at all, where that is not everything.
+    pub(super) curations: &'a HashMap<Arc<str>, Arc<Curation>>,
+    pub(super) environment: &'a dyn Environment,
+}
+
 /// The routes of a file; without the section, `/mcp` and `/mcp/{server}`.
-pub(super) fn check(field: &Field<'_>, upstreams: &[Arc<str>]) -> Routes {
+pub(super) fn check(field: &Field<'_>, shown: &Shown<'_>) -> Routes {
     let Some(items) = field.list() else {
-        let all = |path| Route::new(path, None, Choice::Among(upstreams.to_vec()), SessionRule::On);
-        return Routes::new(
-            ["/mcp", "/mcp/{server}"]
-                .into_iter()
-                .filter_map(|path| all(path).ok())
-                .collect(),
-        );
+        let all = |path| {
+            let choice = Choice::Among(shown.upstreams.to_vec());
+            let mut route = Route::new(path, None, choice, SessionRule::On).ok()?;
+            route.face.curations = shown.curations.clone();
+            Some(route)
+        };
+        return Routes::new(["/mcp", "/mcp/{server}"].into_iter().filter_map(all).collect());
     };
     if items.is_empty() {
         field.report(
@@ -30,7 +41,7 @@ pub(super) fn check(field: &Field<'_>, upstreams: &[Arc<str>]) -> Routes {
     let mut routes = Vec::new();
     for item in &items {
         let Some(mut fields) = item.fields() else { continue };
-        let Some(route) = route(&mut fields, upstreams) else {
+        let Some(route) = route(&mut fields, shown) else {
             fields.finish();
             continue;
         };
@@ -47,15 +58,15 @@ pub(super) fn check(field: &Field<'_>, upstreams: &[Arc<str>]) -> Routes {
     Routes::new(routes)
 }
 
-fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
+fn route(fields: &mut Fields<'_>, shown: &Shown<'_>) -> Option<Route> {
     let path_field = fields.required("path");
     let path = path_field.text();
     let host = fields.optional("host").text().map(Located::into_value);
     let sessions = fields.optional("sessions");
     let sessions = match sessions.node().map(|node| &node.value) {
         // YAML readers of the past made booleans of these words, so both spellings are taken.
-        Some(config::Value::Bool(true)) => SessionRule::On,
-        Some(config::Value::Bool(false)) => SessionRule::Off,
+        Some(Value::Bool(true)) => SessionRule::On,
+        Some(Value::Bool(false)) => SessionRule::Off,
         _ => sessions
             .choice(&[
                 ("on", SessionRule::On),
@@ -67,6 +78,11 @@ fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
     let doors = doors(&fields.optional("doors"));
     let listed = fields.optional("upstreams");
     let choose = fields.optional("choose");
+    let mut face = Face {
+        curations: shown.curations.clone(),
+        names: names(&fields.optional("names")),
+        instructions: instructions(&fields.optional("instructions"), shown.environment),
+    };
     let choice = match (listed.is_written(), choose.is_written()) {
         (true, true) => {
             choose.report(
@@ -75,13 +91,18 @@ fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
             );
             None
         }
-        (false, true) => by_parameter(&choose, upstreams),
-        (true, false) => {
-            let names = listed.list().unwrap_or_default();
-            let found: Vec<_> = names.iter().filter_map(|name| known(name, upstreams)).collect();
-            Some(Choice::Among(found))
-        }
-        (false, false) => Some(Choice::Among(upstreams.to_vec())),
+        (false, true) => by_parameter(&choose, shown.upstreams),
+        (true, false) => Some(Choice::Among(match listed.node().map(|node| &node.value) {
+            Some(Value::Map(_)) => picked(&listed, shown, &mut face),
+            _ => {
+                let names = listed.list().unwrap_or_default();
+                names
+                    .iter()
+                    .filter_map(|name| known(&name.text()?, name, shown.upstreams))
+                    .collect()
+            }
+        })),
+        (false, false) => Some(Choice::Among(shown.upstreams.to_vec())),
     };
     let path = path?.value;
     if let Some(page) = HEALTH.iter().find(|page| **page == path.trim_end_matches('/')) {
@@ -93,7 +114,52 @@ fn route(fields: &mut Fields<'_>, upstreams: &[Arc<str>]) -> Option<Route> {
     let route = Route::new(&path, host, choice?, sessions).map_err(|why| path_field.report(why, None));
     let mut route = route.ok()?;
     route.doors = doors;
+    route.face = face;
     Some(route)
+}
+
+/// `upstreams: { docs: { tools: [find] }, crm: }`: what this route shows of each, within what is shown of it at all.
+fn picked(field: &Field<'_>, shown: &Shown<'_>, face: &mut Face) -> Vec<Arc<str>> {
+    let mut found = Vec::new();
+    for (name, field) in field.entries().unwrap_or_default() {
+        let Some(upstream) = known(&name, &field, shown.upstreams) else {
+            continue;
+        };
+        if let Some(mut fields) = field.fields() {
+            let picked = Curation::check(&mut fields, shown.environment);
+            fields.finish();
+            let curation = match shown.curations.get(&upstream) {
+                Some(everywhere) => picked.within(everywhere),
+                None => picked,
+            };
+            if let Some((called, tools)) = curation.clash() {
+                let text = format!(
+                    "`{}` and `{}` are both called `{called}` here",
+                    tools[0], tools[1]
+                );
+                field.report(text, Some("rename one of them to something else"));
+            }
+            if !curation.is_plain() {
+                face.curations.insert(Arc::clone(&upstream), Arc::new(curation));
+            }
+        }
+        found.push(upstream);
+    }
+    found
+}
+
+/// `names: llm-safe | spec | bare`: how tools and prompts of several upstreams are named.
+fn names(field: &Field<'_>) -> Style {
+    let words = [
+        ("llm-safe", Style::LlmSafe),
+        ("spec", Style::Spec),
+        ("bare", Style::Bare),
+    ];
+    field.choice(&words).map_or(Style::default(), Located::into_value)
+}
+
+fn instructions(field: &Field<'_>, environment: &dyn Environment) -> Option<Arc<str>> {
+    Some(field.resolved_text(environment)?.value.into())
 }
 
 /// `choose: { param: tenant, of: { acme: crm-a } }`
@@ -103,7 +169,7 @@ fn by_parameter(field: &Field<'_>, upstreams: &[Arc<str>]) -> Option<Choice> {
     let of = fields.required("of");
     let mut values = HashMap::new();
     for (value, name) in of.entries().unwrap_or_default() {
-        if let Some(upstream) = known(&name, upstreams) {
+        if let Some(upstream) = name.text().and_then(|text| known(&text, &name, upstreams)) {
             values.insert(value.value, upstream);
         }
     }
@@ -114,14 +180,14 @@ fn by_parameter(field: &Field<'_>, upstreams: &[Arc<str>]) -> Option<Choice> {
     })
 }
 
-fn known(field: &Field<'_>, upstreams: &[Arc<str>]) -> Option<Arc<str>> {
-    let name = field.text()?.value;
-    if let Some(upstream) = upstreams.iter().find(|upstream| ***upstream == *name) {
+fn known(name: &Located<String>, field: &Field<'_>, upstreams: &[Arc<str>]) -> Option<Arc<str>> {
+    let name = &name.value;
+    if let Some(upstream) = upstreams.iter().find(|upstream| ***upstream == **name) {
         return Some(Arc::clone(upstream));
     }
     let names: Vec<&str> = upstreams.iter().map(|upstream| &**upstream).collect();
-    let text = format!("there is no upstream `{}`", scalar::shown(&name));
-    field.report(text, Some(&scalar::suggestion(&name, &names)));
+    let text = format!("there is no upstream `{}`", scalar::shown(name));
+    field.report(text, Some(&scalar::suggestion(name, &names)));
     None
 }
 
@@ -133,7 +199,7 @@ fn doors(field: &Field<'_>) -> Doors {
     };
     let sse = fields.optional("sse");
     doors.sse = match sse.node().map(|node| &node.value) {
-        Some(config::Value::Bool(open)) => *open,
+        Some(Value::Bool(open)) => *open,
         _ => sse
             .choice(&[("on", true), ("off", false)])
             .map_or(doors.sse, Located::into_value),

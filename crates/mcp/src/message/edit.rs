@@ -38,7 +38,7 @@ impl Message {
 
     /// The same request or notification with other parameters: the text of an object. As it is if the text is none,
     /// or if this is an answer.
-    pub(crate) fn with_params(&self, params: &[u8]) -> Message {
+    pub fn with_params(&self, params: &[u8]) -> Message {
         let Ok(params) = std::str::from_utf8(params) else {
             return self.clone();
         };
@@ -49,6 +49,15 @@ impl Message {
             (_, None) => (self.first_place(), Cow::Owned(format!(r#""params":{params},"#))),
         };
         self.splice(hole, text.as_bytes()).read_again()
+    }
+
+    /// The same answer with another result: the text of an object. As it is if the text is none, or if this is no
+    /// result.
+    pub fn with_result(&self, result: &[u8]) -> Message {
+        match (self.kind, self.places.payload, std::str::from_utf8(result)) {
+            (Kind::Result, Some(place), Ok(_)) => self.splice(place, result).read_again(),
+            _ => self.clone(),
+        }
     }
 
     /// The same JSON on one line, for wires that end a message with the line.

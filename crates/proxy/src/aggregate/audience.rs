@@ -8,7 +8,6 @@ use upstream::Headers;
 use super::view::Views;
 use super::{Aggregate, Member};
 use crate::call::Visit;
-use crate::destination::SEVERAL;
 use crate::generation::Generation;
 use crate::serve::admit;
 
@@ -19,15 +18,11 @@ pub(crate) struct Audience {
     /// not is not shown that server.
     pub(super) members: Vec<(Member, Option<Arc<Headers>>)>,
     pub(super) style: Style,
+    pub(super) instructions: Option<Arc<str>>,
     pub(super) views: Arc<Views>,
 }
 
 impl Audience {
-    /// What the endpoint is called where one server has its name.
-    pub(super) fn name(&self) -> Arc<str> {
-        SEVERAL.into()
-    }
-
     pub(crate) fn of(current: &Generation, visit: &Visit, aggregate: &Aggregate) -> Self {
         let members = aggregate.members.iter().map(|member| {
             let headers = admit(current, visit, &member.upstream);
@@ -36,6 +31,7 @@ impl Audience {
         Self {
             members: members.collect(),
             style: aggregate.style,
+            instructions: aggregate.instructions.clone(),
             views: Arc::clone(&current.views),
         }
     }

@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use mcp::expose::place::{self, Place};
 use mcp::expose::{Alias, uri};
-use mcp::{Kind, Message, Method};
+use mcp::{Kind, Message, Method, Object};
 use upstream::Listing;
 
 use super::view::Target;
+
+/// Where a tool or a prompt says what its server calls it, and which server that is.
+const NAME: &str = "dev.causeway/name";
 
 /// The edits of one call.
 #[derive(Clone)]
@@ -58,6 +62,21 @@ pub(super) fn expose_item<'t>(alias: &Alias, listing: Listing, item: &'t [u8]) -
     place::item(&listing.method(), item, &mut |place, said: &str| {
         shown(alias, place, said)
     })
+}
+
+/// An item under another name, with its own beside it.
+pub(crate) fn renamed(item: &[u8], name: &str, server: &str, original: &str) -> Option<Bytes> {
+    let item = Object::parse(item).ok()?;
+    let text = |text: &str| serde_json::to_string(text).ok();
+    let own = item.get("_meta").filter(|meta| meta.starts_with(b"{"));
+    let own = Object::parse(own.unwrap_or(b"{}")).ok()?;
+    let said = format!(r#"{{"server":{},"name":{}}}"#, text(server)?, text(original)?);
+    let mut meta = own.edit();
+    meta.set(NAME, said);
+    let mut edits = item.edit();
+    edits.set("name", text(name)?);
+    edits.set("_meta", meta.apply());
+    Some(edits.apply())
 }
 
 fn shown(alias: &Alias, place: Place, said: &str) -> Option<String> {

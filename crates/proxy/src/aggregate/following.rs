@@ -26,6 +26,7 @@ use crate::bridge::following::{Follow, subscribe, wanted};
 use crate::bridge::relay::Relay;
 use crate::call::Call;
 use crate::deadline::Deadline;
+use crate::destination::SEVERAL;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::incoming::Incoming;
@@ -45,7 +46,7 @@ pub(crate) struct Follows {
     /// When what has changed is told.
     due: Option<Instant>,
     ready: VecDeque<Message>,
-    replaced: CancellationToken,
+    replaced: Arc<CancellationToken>,
     ended: bool,
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn listen(
     audience: Audience,
 ) -> Result<Answer, Failure> {
     let (id, interest) = wanted(&call.message)?;
-    let follows = Follows::begin(Arc::new(audience), current.endpoints.clone(), interest).await;
+    let follows = Follows::begin(Arc::new(audience), Arc::clone(&current.endpoints), interest).await;
     let stream = subscribe(Box::new(follows), &id);
     let deadline = Deadline::begin(&call.visit.to.name().into(), Timeouts::default());
     let incoming = Incoming::of(stream, call.message.clone(), deadline);
@@ -73,7 +74,7 @@ impl Follows {
     /// Listens until `replaced`, when the endpoint becomes another.
     pub(crate) async fn begin(
         audience: Arc<Audience>,
-        replaced: CancellationToken,
+        replaced: Arc<CancellationToken>,
         interest: Interest,
     ) -> Self {
         // Before the first look at the catalogs, so that nothing is missed between the two.
@@ -214,7 +215,7 @@ impl Follow for Follows {
                 return Ok(message);
             }
             if self.ended {
-                return Err(Fault::Removed.of(&self.audience.name()));
+                return Err(Fault::Removed.of(&SEVERAL.into()));
             }
             let due = self.due;
             let later = async {

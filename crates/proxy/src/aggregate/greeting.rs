@@ -19,13 +19,13 @@ const OF_ALL: usize = 8 * 1024;
 const NOT_OFFERED: [&str; 1] = ["io.modelcontextprotocol/tasks"];
 
 /// The result of `server/discover`.
-pub(super) fn discovery(view: &View) -> String {
+pub(super) fn discovery(view: &View, instructions: Option<&str>) -> String {
     let mut text = format!(
         r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{}"#,
         supported_versions_json(),
         capabilities(view),
     );
-    let instructions = instructions(view);
+    let instructions = instructions.map_or_else(|| of_servers(view), str::to_owned);
     if !instructions.is_empty()
         && let Ok(instructions) = serde_json::to_string(&instructions)
     {
@@ -105,7 +105,7 @@ fn capabilities(view: &View) -> String {
 }
 
 /// How its servers want to be used, each under its alias.
-fn instructions(view: &View) -> String {
+fn of_servers(view: &View) -> String {
     let mut all = String::new();
     for seen in &view.seen {
         let said = seen.catalog.as_ref().and_then(|catalog| {
@@ -114,7 +114,8 @@ fn instructions(view: &View) -> String {
         let Some(said) = said.filter(|said| !said.trim().is_empty()) else {
             continue;
         };
-        let part = format!("# {}\n{}\n\n", seen.alias.as_str(), cut(&said, OF_ONE));
+        let said = &said[..said.floor_char_boundary(OF_ONE)];
+        let part = format!("# {}\n{said}\n\n", seen.alias.as_str());
         if all.len() + part.len() > OF_ALL {
             break;
         }
@@ -122,12 +123,4 @@ fn instructions(view: &View) -> String {
     }
     all.truncate(all.trim_end().len());
     all
-}
-
-/// The beginning of a text, of so many bytes at most.
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
 }

@@ -39,10 +39,7 @@ pub(super) async fn answer(
     let legacy = call.era == Era::Legacy;
     let answer = match method {
         Method::Initialize if legacy => return greet(current, call, &id, &audience()).await,
-        Method::ServerDiscover if !legacy => {
-            let view = View::of(&audience()).await;
-            Message::result_reply(&id, &greeting::discovery(&view))
-        }
+        Method::ServerDiscover if !legacy => Message::result_reply(&id, &discovery(&audience()).await),
         Method::ToolsList => list(current, call, &id, Listing::Tools, &audience()).await?,
         Method::PromptsList => list(current, call, &id, Listing::Prompts, &audience()).await?,
         Method::ResourcesList => list(current, call, &id, Listing::Resources, &audience()).await?,
@@ -60,6 +57,11 @@ pub(super) async fn answer(
     Ok(Answer::said(answer))
 }
 
+async fn discovery(audience: &Audience) -> String {
+    let view = View::of(audience).await;
+    greeting::discovery(&view, audience.instructions.as_deref())
+}
+
 /// A session with the endpoint begins. It holds no session of any server.
 async fn greet(
     current: &Arc<Generation>,
@@ -67,8 +69,7 @@ async fn greet(
     id: &Id,
     audience: &Audience,
 ) -> Result<Answer, Failure> {
-    let view = View::of(audience).await;
-    let discovered = Message::result_reply(id, &greeting::discovery(&view));
+    let discovered = Message::result_reply(id, &discovery(audience).await);
     let result = bridge::greeting::of_discovery(&discovered, call.revision);
     let mut answer = Answer::said(Message::result_reply(id, &result.ok_or(Failure::Ended)?));
     begin_session_here(current, call, &mut answer);

@@ -2,18 +2,17 @@
 //! page, each page written once for all who read it.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use mcp::expose::uri;
 use mcp::translate::Between;
-use mcp::{Id, Message, Object};
+use mcp::{Id, Message};
 use sha2::{Digest as _, Sha256};
 use upstream::Listing;
+use upstream::catalog::Item;
 
 use super::cursor;
-use super::exposing::expose_item;
+use super::exposing::{expose_item, renamed};
 use super::view::View;
 
 /// Items of a page: many clients never ask for a second one.
@@ -28,13 +27,10 @@ const KEPT: usize = 8;
 /// … and their bytes.
 const KEPT_BYTES: usize = PAGE_BYTES;
 
-/// Where a tool or a prompt says what its server calls it, and which server that is.
-const NAME: &str = "dev.causeway/name";
-
 /// A list of all servers.
 pub(super) struct Listed {
     listing: Listing,
-    /// Each item by its server and its place in that server's list.
+    /// Each item by its server and its place in what is shown of that.
     order: Vec<(u32, u32)>,
     /// Another one for another content.
     pub(super) digest: [u8; 16],
@@ -55,9 +51,7 @@ impl Listed {
         let mut shared = HashSet::new();
         let mut hash = Sha256::new();
         for (server, seen) in view.seen.iter().enumerate() {
-            let list = seen.catalog.as_ref().and_then(|catalog| catalog.list(listing));
-            let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
-            for (place, item) in items.iter().enumerate() {
+            for (place, item) in seen.items(listing).enumerate() {
                 let shown = match listing {
                     Listing::Tools | Listing::Prompts => view.exposed_name(listing, server, place).is_some(),
                     // What several servers list under an address of the web is the same thing.
@@ -67,8 +61,10 @@ impl Listed {
                 };
                 if let (true, Ok(server), Ok(place)) = (shown, u32::try_from(server), u32::try_from(place)) {
                     hash.update(server.to_le_bytes());
-                    hash.update(item.text.len().to_le_bytes());
-                    hash.update(&item.text);
+                    for text in [seen.called(listing, item).as_bytes(), &seen.text(listing, item)] {
+                        hash.update(text.len().to_le_bytes());
+                        hash.update(text);
+                    }
                     order.push((server, place));
                 }
             }
@@ -114,11 +110,10 @@ impl Listed {
     pub(super) fn cursor(&self, view: &View, last: usize, expires: u64) -> Option<cursor::Cursor> {
         let (server, place) = *self.order.get(last)?;
         let seen = view.seen.get(server as usize)?;
-        let list = seen.catalog.as_ref()?.list(self.listing)?;
         Some(cursor::Cursor {
             expires,
             alias: seen.alias.as_str().to_owned(),
-            key: cursor::digest(&list.items.get(place as usize)?.key),
+            key: cursor::digest(&seen.item(self.listing, place as usize)?.key),
             place,
         })
     }
@@ -145,11 +140,7 @@ impl Listed {
 
     fn write_item(&self, text: &mut String, view: &View, server: usize, place: usize) {
         let seen = &view.seen[server];
-        let list = seen
-            .catalog
-            .as_ref()
-            .and_then(|catalog| catalog.list(self.listing));
-        let Some(item) = list.and_then(|list| list.items.get(place)) else {
+        let Some(item) = seen.item(self.listing, place) else {
             // The order was made of these very lists.
             return;
         };
@@ -158,7 +149,8 @@ impl Listed {
             Listing::Tools | Listing::Prompts => view.exposed_name(self.listing, server, place),
             Listing::Resources | Listing::Templates => None,
         };
-        let shown = expose_item(alias, self.listing, &item.text);
+        let said = seen.text(self.listing, item);
+        let shown = expose_item(alias, self.listing, &said);
         let Some(name) = exposed else {
             text.push_str(&String::from_utf8_lossy(&shown));
             return;
@@ -176,46 +168,16 @@ impl Listed {
         let Some(server) = server else {
             return self.order.len();
         };
-        let list = view.seen[server]
-            .catalog
-            .as_ref()
-            .and_then(|catalog| catalog.list(self.listing));
-        let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
-        let is_it = |place: usize| {
-            items
-                .get(place)
-                .is_some_and(|item| cursor::digest(&item.key) == cursor.key)
-        };
-        let told = match is_it(cursor.place as usize) {
-            true => Some(cursor.place as usize),
-            false => (0..items.len()).find(|place| is_it(*place)),
+        let seen = &view.seen[server];
+        let is_it = |item: &Item| cursor::digest(&item.key) == cursor.key;
+        let told = match seen.item(self.listing, cursor.place as usize) {
+            Some(item) if is_it(item) => Some(cursor.place as usize),
+            _ => seen.items(self.listing).position(is_it),
         };
         let next = told.map_or(cursor.place as usize, |told| told + 1);
         self.order
             .partition_point(|(of, place)| (*of as usize, *place as usize) < (server, next))
     }
-}
-
-/// An item under another name, with its own beside it.
-fn renamed(item: &[u8], name: &str, alias: &str, original: &str) -> Option<Bytes> {
-    let item = Object::parse(item).ok()?;
-    let text = |text: &str| serde_json::to_string(text).ok();
-    let own = item.get("_meta").filter(|meta| meta.starts_with(b"{"));
-    let own = Object::parse(own.unwrap_or(b"{}")).ok()?;
-    let mut meta = own.edit();
-    let mut said = String::new();
-    write!(
-        said,
-        r#"{{"server":{},"name":{}}}"#,
-        text(alias)?,
-        text(original)?
-    )
-    .ok()?;
-    meta.set(NAME, said);
-    let mut edits = item.edit();
-    edits.set("name", text(name)?);
-    edits.set("_meta", meta.apply());
-    Some(edits.apply())
 }
 
 /// What of a page a client of this revision reads, up to where its last members follow.

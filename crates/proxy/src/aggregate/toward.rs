@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use mcp::{Message, Method, Object, Refusal, code};
+use mcp::{Message, Method};
+use policy::What;
 use upstream::Listing;
 
-use super::view::{Nowhere, Target, View};
+use super::view::{Target, View};
 use super::{Aggregate, Audience, Exposing};
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::curated::given;
 use crate::failure::Failure;
 use crate::generation::Generation;
+use crate::naming::{named, nowhere};
 use crate::serve::transparent;
 
 /// Carries the call to its server, up to the first thing that comes back.
@@ -26,6 +29,9 @@ pub(super) async fn carry(
     let exposing = Exposing::new(&member.alias, call.message.method());
     // From here on it is a call of that server, and recorded as one.
     call.message = exposing.request(&call.message, &target);
+    if let (Some(curation), Some(Method::ToolsCall)) = (&member.curation, call.message.method()) {
+        call.message = given(curation, &call.visit, &call.message)?;
+    }
     call.entry.leads_to(&member.upstream.name);
     call.entry.carries(&call.message);
     let answer = transparent(current, call, &member.upstream).await?;
@@ -34,70 +40,13 @@ pub(super) async fn carry(
 
 /// Where a call leads, by what it names. What its caller does not see does not exist.
 fn find(view: &View, request: &Message) -> Result<Target, Failure> {
-    let text = |member: &[u8]| serde_json::from_slice::<String>(member).ok();
-    let (kind, named, found) = match request.method() {
-        Some(Method::ToolsCall) => {
-            let name = request.subject().ok_or_else(|| unnamed("name"))?;
-            let found = view.named(Listing::Tools, &name);
-            ("tool", name.into_owned(), found)
-        }
-        Some(Method::PromptsGet) => {
-            let name = request.subject().ok_or_else(|| unnamed("name"))?;
-            let found = view.named(Listing::Prompts, &name);
-            ("prompt", name.into_owned(), found)
-        }
-        Some(Method::ResourcesRead) => {
-            let uri = request.subject().ok_or_else(|| unnamed("uri"))?;
-            let found = view.located(&uri);
-            ("resource", uri.into_owned(), found)
-        }
-        _ => {
-            let reference = request
-                .params_member("ref")
-                .and_then(|text| Object::parse(text).ok());
-            let reference = reference.ok_or_else(|| unnamed("ref"))?;
-            let member = |name: &str| reference.get(name).and_then(text);
-            match (member("name"), member("uri")) {
-                (Some(name), None) => {
-                    let found = view.named(Listing::Prompts, &name);
-                    ("prompt", name, found)
-                }
-                (_, Some(uri)) => {
-                    let found = view.located(&uri);
-                    ("resource", uri, found)
-                }
-                (None, None) => return Err(unnamed("ref")),
-            }
-        }
+    let Some((what, name)) = named(request)? else {
+        return Err(Failure::Ended);
     };
-    found.map_err(|why| nowhere(kind, &named, why))
-}
-
-fn unnamed(member: &str) -> Failure {
-    invalid(format!("`params.{member}` does not say what is meant"), None)
-}
-
-fn nowhere(kind: &str, named: &str, why: Nowhere) -> Failure {
-    let shown: String = named.chars().take(200).collect();
-    let words = match why {
-        Nowhere::Unknown => format!("Unknown {kind}: {shown}"),
-        Nowhere::Ambiguous => {
-            format!(
-                "Unknown {kind}: {shown}; several servers here may be meant, call it by the name that is listed"
-            )
-        }
+    let found = match what {
+        What::Tool => view.named(Listing::Tools, &name),
+        What::Prompt => view.named(Listing::Prompts, &name),
+        What::Resource => view.located(&name),
     };
-    let data = (kind == "resource")
-        .then(|| serde_json::to_string(named).ok())
-        .flatten()
-        .map(|uri| format!(r#"{{"uri":{uri}}}"#));
-    invalid(words, data)
-}
-
-fn invalid(words: String, data: Option<String>) -> Failure {
-    // 400 would send a client of both eras to the other (`protocol.md` D-10).
-    let mut refusal = Refusal::new(code::INVALID_PARAMS, words);
-    refusal.status = 200;
-    refusal.data = data;
-    refusal.into()
+    found.map_err(|why| nowhere(what, &name, why))
 }

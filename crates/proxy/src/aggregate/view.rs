@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mcp::expose::{Alias, Named, Names, Style, Unresolved, uri};
+use policy::{Curation, What};
 use upstream::{Catalog, Headers, Listing};
 
 use super::Member;
 use super::audience::Audience;
 use super::listed::Listed;
+use super::seen::Seen;
+use crate::naming::Nowhere;
 
 /// Nobody's list waits longer for a server that was never read (`protocol.md` §3.9).
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
@@ -30,24 +33,17 @@ pub(crate) struct View {
     listed: [OnceLock<Arc<Listed>>; 4],
 }
 
-/// One server, as a caller sees it. The server itself is not here: a view outlives a reload that puts another in its
-/// place.
-pub(super) struct Seen {
-    pub(super) alias: Alias,
-    pub(super) catalog: Option<Arc<Catalog>>,
-}
-
 /// Views that were made, for those who see the same.
 #[derive(Default)]
 pub struct Views {
     kept: Mutex<Vec<(Key, Arc<View>)>>,
 }
 
-/// What a view is made of: what the servers are called, what each shows, and how names are made.
+/// What a view is made of: what the servers are called, what each has and what is shown of it, and how names are made.
 #[derive(PartialEq, Eq)]
 struct Key {
     style: Style,
-    seen: Vec<(Alias, Option<u64>)>,
+    seen: Vec<(Alias, Option<u64>, Option<Arc<Curation>>)>,
 }
 
 /// Which server something leads to, and what it is called there.
@@ -58,13 +54,6 @@ pub(super) struct Target {
     /// What it was called here.
     pub(super) named: String,
     pub(super) original: String,
-}
-
-/// What a name or a URI leads to nothing by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nowhere {
-    Unknown,
-    Ambiguous,
 }
 
 impl View {
@@ -80,24 +69,22 @@ impl View {
             .iter()
             .map(|(member, headers)| async move { catalog(member, headers.as_deref()?).await });
         let catalogs = join_all(catalogs).await;
-        let aliases = audience.members.iter().map(|(member, _)| member.alias.clone());
-        let seen = aliases.zip(&catalogs).map(|(alias, catalog)| Seen {
-            alias,
-            catalog: catalog.clone(),
-        });
-        (audience.views.view(seen.collect(), audience.style), catalogs)
+        (audience.views.view(audience, &catalogs), catalogs)
     }
 
-    fn new(seen: Vec<Seen>, style: Style) -> Self {
+    fn new(audience: &Audience, catalogs: &[Option<Arc<Catalog>>]) -> Self {
+        let seen = audience.members.iter().zip(catalogs);
+        let seen: Vec<Seen> = seen
+            .map(|((member, _), catalog)| {
+                Seen::new(member.alias.clone(), catalog.clone(), member.curation.clone())
+            })
+            .collect();
         let names = |listing: Listing| {
-            Names::new(
-                style,
-                seen.iter().map(|seen| {
-                    let list = seen.catalog.as_ref().and_then(|catalog| catalog.list(listing));
-                    let items = list.map(|list| list.items.as_slice()).unwrap_or_default();
-                    (seen.alias.clone(), items.iter().map(|item| &*item.key))
-                }),
-            )
+            let names = seen.iter().map(|seen| {
+                let called = seen.items(listing).map(|item| seen.called(listing, item));
+                (seen.alias.clone(), called)
+            });
+            Names::new(audience.style, names)
         };
         Self {
             tools: names(Listing::Tools),
@@ -125,11 +112,14 @@ impl View {
     pub(super) fn named(&self, listing: Listing, name: &str) -> Result<Target, Nowhere> {
         let names = self.names(listing).ok_or(Nowhere::Unknown)?;
         match names.resolve(name, |_| true) {
-            Ok(found) => Ok(Target {
-                server: found.server,
-                named: name.to_owned(),
-                original: names.original(found).unwrap_or_default().to_owned(),
-            }),
+            Ok(found) => match self.seen[found.server].item(listing, found.place) {
+                Some(item) => Ok(Target {
+                    server: found.server,
+                    named: name.to_owned(),
+                    original: item.key.clone().into(),
+                }),
+                None => Err(Nowhere::Unknown),
+            },
             Err(Unresolved::Ambiguous) => Err(Nowhere::Ambiguous),
             Err(Unresolved::Unknown) => self.unread(listing, name),
         }
@@ -138,42 +128,43 @@ impl View {
     /// Whose URI this is, and what it is there: that of the alias it begins with, else of the one server that lists
     /// it, else of the only one that has resources at all.
     pub(super) fn located(&self, exposed: &str) -> Result<Target, Nowhere> {
-        let by_alias = uri::reveal(exposed, |alias| self.server_called(alias));
-        if let Some((server, original)) = by_alias {
-            return Ok(Target {
-                server,
-                named: exposed.to_owned(),
-                original: original.into_owned(),
-            });
+        let (server, original) = match uri::reveal(exposed, |alias| self.server_called(alias)) {
+            Some((server, original)) => (server, original),
+            None => (self.owner(exposed)?, exposed.into()),
+        };
+        if !self.seen[server].shows(What::Resource, &original) {
+            return Err(Nowhere::Unknown);
         }
-        let to = |server| Target {
+        Ok(Target {
             server,
             named: exposed.to_owned(),
-            original: exposed.to_owned(),
-        };
+            original: original.into_owned(),
+        })
+    }
+
+    /// The server of a URI without alias.
+    fn owner(&self, uri: &str) -> Result<usize, Nowhere> {
         let lists = |seen: &Seen| {
-            let lists =
-                [Listing::Resources, Listing::Templates].map(|listing| seen.catalog.as_ref()?.list(listing));
-            lists
+            [Listing::Resources, Listing::Templates]
                 .into_iter()
-                .flatten()
-                .any(|list| list.get(exposed).is_some())
+                .any(|listing| seen.lists(listing, uri))
         };
         let mut listing = (0..self.seen.len()).filter(|server| lists(&self.seen[*server]));
         match (listing.next(), listing.next()) {
-            (Some(only), None) => return Ok(to(only)),
+            (Some(only), None) => return Ok(only),
             // Under an address of the web it is the same wherever it is listed.
-            (Some(first), Some(_)) if uri::is_shared(exposed) => return Ok(to(first)),
+            (Some(first), Some(_)) if uri::is_shared(uri) => return Ok(first),
             (Some(_), Some(_)) => return Err(Nowhere::Ambiguous),
             (None, _) => {}
         }
-        let declares = |seen: &Seen| {
+        let may_have = |seen: &Seen| {
             let catalog = seen.catalog.as_ref();
             catalog.is_none_or(|catalog| catalog.profile.declares(Listing::Resources))
+                && seen.shows(What::Resource, uri)
         };
-        let mut with_resources = (0..self.seen.len()).filter(|server| declares(&self.seen[*server]));
+        let mut with_resources = (0..self.seen.len()).filter(|server| may_have(&self.seen[*server]));
         match (with_resources.next(), with_resources.next()) {
-            (Some(only), None) => Ok(to(only)),
+            (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => Err(Nowhere::Ambiguous),
             (None, _) => Err(Nowhere::Unknown),
         }
@@ -197,11 +188,14 @@ impl View {
         let server = self.server_called(alias).ok_or(Nowhere::Unknown)?;
         match &self.seen[server].catalog {
             Some(catalog) if !catalog.lacks(listing) => Err(Nowhere::Unknown),
-            _ => Ok(Target {
-                server,
-                named: name.to_owned(),
-                original: original.to_owned(),
-            }),
+            _ => match self.seen[server].meant(listing, original) {
+                Some(original) => Ok(Target {
+                    server,
+                    named: name.to_owned(),
+                    original: original.to_owned(),
+                }),
+                None => Err(Nowhere::Unknown),
+            },
         }
     }
 
@@ -222,28 +216,30 @@ impl Key {
     /// Whether it is of the same servers, whatever they show.
     fn is_of_the_same(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.seen.iter(), other.seen.iter());
-        ours.map(|(alias, _)| alias).eq(theirs.map(|(alias, _)| alias))
+        ours.map(|(alias, ..)| alias).eq(theirs.map(|(alias, ..)| alias))
     }
 }
 
 impl Views {
     /// The view of these, made now unless somebody saw the same before.
-    fn view(&self, seen: Vec<Seen>, style: Style) -> Arc<View> {
+    fn view(&self, audience: &Audience, catalogs: &[Option<Arc<Catalog>>]) -> Arc<View> {
+        let seen = audience
+            .members
+            .iter()
+            .zip(catalogs)
+            .map(|((member, _), catalog)| {
+                let generation = catalog.as_ref().map(|catalog| catalog.generation);
+                (member.alias.clone(), generation, member.curation.clone())
+            });
         let key = Key {
-            style,
-            seen: seen
-                .iter()
-                .map(|seen| {
-                    let generation = seen.catalog.as_ref().map(|catalog| catalog.generation);
-                    (seen.alias.clone(), generation)
-                })
-                .collect(),
+            style: audience.style,
+            seen: seen.collect(),
         };
         if let Some(view) = self.kept(&key) {
             return view;
         }
         // Made without the lock: it may take a while, and others see something else.
-        let view = Arc::new(View::new(seen, style));
+        let view = Arc::new(View::new(audience, catalogs));
         let mut kept = self.locked();
         let of_the_same = kept.iter().filter(|(of, _)| of.is_of_the_same(&key)).count();
         let oldest = match of_the_same >= OF_THE_SAME {

@@ -32,7 +32,7 @@ pub(crate) enum Source {
     /// One server, as these headers show it.
     Server(Arc<Upstream>, Arc<Headers>),
     /// Many at one endpoint, until that becomes another.
-    Endpoint(Arc<Audience>, CancellationToken),
+    Endpoint(Arc<Audience>, Arc<CancellationToken>),
 }
 
 impl Source {
@@ -48,7 +48,7 @@ impl Source {
             }
             Destination::Many(aggregate) => {
                 let audience = Audience::of(current, visit, aggregate);
-                Ok(Self::Endpoint(Arc::new(audience), current.endpoints.clone()))
+                Ok(Self::Endpoint(Arc::new(audience), Arc::clone(&current.endpoints)))
             }
         }
     }

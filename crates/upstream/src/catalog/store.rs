@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use super::Catalog;
 use super::file;
 use super::shelf::{Credentials, Entry};
+use crate::transport::Headers;
 
 /// Bytes of all catalogs in memory; beyond it those unused longest are forgotten.
 const IN_MEMORY: usize = 32 * 1024 * 1024;
@@ -214,6 +215,12 @@ impl Place {
             })
         });
         read.await.ok().flatten()
+    }
+
+    /// What was kept for these headers, read now; none if it cannot be read.
+    pub(crate) fn kept(&self, headers: &Headers) -> Option<Catalog> {
+        let (directory, _) = self.store.directory.as_ref()?;
+        file::read(&directory.join(self.name(&headers.injected))).ok()?
     }
 
     /// Keeps this for after a restart; behind, and only the newest of several.

@@ -28,7 +28,7 @@ pub(crate) struct OfEndpoint {
 impl OfEndpoint {
     pub(super) fn begin(
         audience: &Arc<Audience>,
-        replaced: &CancellationToken,
+        replaced: &Arc<CancellationToken>,
         between: Between,
         watched: Watched,
     ) -> Self {
