@@ -22,6 +22,7 @@ mod bridge;
 mod handshake;
 mod session;
 
+mod canonical;
 mod answer;
 mod incoming;
 mod deadline;

@@ -4,9 +4,11 @@
 //! principal, on the same route, with the same request. Whatever is wrong with one, its bearer is told the same.
 
 use config::{KeyRing, Purpose};
-use mcp::{Message, Span};
+use mcp::Message;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::canonical;
 
 const PREFIX: &str = "gw1.";
 
@@ -59,7 +61,7 @@ pub(crate) fn open(keys: &KeyRing, binding: &[u8], text: &str) -> Option<State> 
 }
 
 /// What makes a request the same request when it comes again: its method, and its parameters save those that
-/// belong to one coming only. Members may have changed their order, and numbers may not have changed their digits.
+/// belong to one coming only, in whatever order ([`canonical`]).
 pub(crate) fn fingerprint(request: &Message) -> [u8; 32] {
     /// Members that each coming has of its own.
     const OWN: [&str; 3] = ["_meta", "inputResponses", "requestState"];
@@ -67,55 +69,10 @@ pub(crate) fn fingerprint(request: &Message) -> [u8; 32] {
     hash.update(request.method().map_or("", mcp::Method::as_str));
     let params = request.params().unwrap_or_default();
     match mcp::Object::parse(params) {
-        Ok(params) => digest_object(&mut hash, &params, &OWN),
+        Ok(params) => canonical::digest_object(&mut hash, &params, |name| !OWN.contains(&name)),
         Err(_) => hash.update(params),
     }
     hash.finalize().into()
-}
-
-/// Recurses no deeper than what was nested in the body, which was bounded when it was read.
-fn digest(hash: &mut Sha256, value: &[u8]) {
-    if let Ok(object) = mcp::Object::parse(value) {
-        return digest_object(hash, &object, &[]);
-    }
-    if let Ok(items) = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(value) {
-        hash.update(b"[");
-        for item in items {
-            digest(hash, item.get().as_bytes());
-        }
-        return hash.update(b"]");
-    }
-    match serde_json::from_slice::<String>(value) {
-        Ok(text) => add(hash, b'"', text.as_bytes()),
-        Err(_) => add(hash, b'=', value),
-    }
-}
-
-fn digest_object(hash: &mut Sha256, object: &mcp::Object<'_>, without: &[&str]) {
-    let (text, members) = (object.text(), object.members());
-    let mut members: Vec<(&str, usize, Span)> = (0..)
-        .zip(members)
-        .map(|(index, member)| (member.key.as_ref(), index, member.value))
-        .filter(|(key, ..)| !without.contains(key))
-        .collect();
-    members.sort_unstable_by_key(|(key, index, _)| (*key, *index));
-    hash.update(b"{");
-    for (place, (key, _, value)) in members.iter().enumerate() {
-        // Of equal names the last one counts.
-        if members.get(place + 1).is_some_and(|(next, ..)| next == key) {
-            continue;
-        }
-        add(hash, b':', key.as_bytes());
-        digest(hash, value.of(text));
-    }
-    hash.update(b"}");
-}
-
-/// With its length, so that no two rows of texts read the same.
-fn add(hash: &mut Sha256, kind: u8, text: &[u8]) {
-    hash.update([kind]);
-    hash.update((text.len() as u64).to_le_bytes());
-    hash.update(text);
 }
 
 #[cfg(test)]
@@ -176,14 +133,14 @@ mod tests {
 
     /// Members are as many as a client likes; were each looked for among the others, this would take minutes.
     #[test]
-    fn of_many_members_the_last_of_each_name_counts() {
+    fn many_members_are_compared_in_no_time() {
         let numbers = (0..200_000).map(|number| format!(r#""{number}":{number}"#));
         let numbers = numbers.collect::<Vec<_>>().join(",");
         let began = std::time::Instant::now();
 
-        let first = of(&format!(r#"{{"name":"pay","7":0,{numbers},"9":1}}"#));
-        let again = of(&format!(r#"{{"9":9,{numbers},"name":"pay","9":1}}"#));
-        let other = of(&format!(r#"{{"9":1,{numbers},"name":"pay"}}"#));
+        let first = of(&format!(r#"{{"name":"pay",{numbers}}}"#));
+        let again = of(&format!(r#"{{{numbers},"name":"pay"}}"#));
+        let other = of(&format!(r#"{{{numbers},"name":"pay","7":7}}"#));
 
         assert_eq!(first, again);
         assert_ne!(first, other);
