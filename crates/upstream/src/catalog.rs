@@ -99,6 +99,13 @@ impl Upstream {
             .unwrap_or_else(silent)
     }
 
+    /// Another number after each change that was heard of: the server told of one, another catalog was read, or another
+    /// server may answer there now. Equal numbers say that nothing of the kind was heard meanwhile. Asking keeps the
+    /// catalog fresh as using it does.
+    pub fn catalog_stamp(self: &Arc<Self>, headers: &Headers) -> u64 {
+        self.catalog_in_use(headers).stamp()
+    }
+
     /// Told of the [`generation`](Catalog::generation) of each newer catalog of these credentials; 0 while
     /// there is none that is shown. As long as it is held, the catalog is kept fresh as if it were used. It ends when the
     /// upstream is removed, and when more sets of credentials are in use than are kept.

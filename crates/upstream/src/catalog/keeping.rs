@@ -159,6 +159,8 @@ impl Keeping {
                     at = at.min(due.max(self.begun + APART));
                 }
                 () = changed(&mut self.following) => {
+                    // What is made of it may be another though it is listed as before.
+                    self.entry.stir();
                     let now = Instant::now();
                     at = at.min((now + DEBOUNCED).max(self.begun + APART));
                 }

@@ -2,6 +2,7 @@
 //! since when that fails, and when it was used.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(crate) struct Entry {
     settled: watch::Sender<u64>,
     /// The generation of the newest catalog.
     news: watch::Sender<u64>,
+    /// Another number after each change that is heard of.
+    stamp: AtomicU64,
     /// Wakes who keeps it fresh: it was asked for and is due.
     pub(super) wake: Notify,
     /// It made place for another.
@@ -115,6 +118,7 @@ impl Catalogs {
         for entry in entries {
             let mut state = entry.locked();
             (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
+            entry.stir();
             entry.wake.notify_one();
         }
     }
@@ -179,6 +183,7 @@ impl Entry {
             reading_tools: Flight::default(),
             settled: watch::Sender::new(0),
             news: watch::Sender::new(0),
+            stamp: AtomicU64::new(next_stamp()),
             wake: Notify::new(),
             displaced: CancellationToken::new(),
             tally: Arc::clone(tally),
@@ -225,6 +230,16 @@ impl Entry {
         self.news.subscribe()
     }
 
+    /// Something of it has changed, or may have.
+    pub(super) fn stir(&self) {
+        self.stamp.store(next_stamp(), Ordering::Relaxed);
+    }
+
+    /// Another number after each change that was heard of, and of no other catalog.
+    pub(super) fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::Relaxed)
+    }
+
     /// The catalog, whatever is to be said of it.
     pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
         self.locked().catalog.clone()
@@ -256,6 +271,7 @@ impl Entry {
         let held = state.bytes();
         let catalog = state.catalog.take();
         self.tally.change(catalog.as_deref(), None);
+        self.stir();
         // Who asks for it now waits for another reading.
         (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
         held
@@ -296,6 +312,7 @@ impl Entry {
         (state.due, state.failing) = (Some(again), Some(Failing { since, error }));
         if state.is_given_up() {
             // It is shown no more, and news again when it returns.
+            self.stir();
             self.news.send_if_modified(|news| std::mem::take(news) != 0);
         }
         drop(state);
@@ -370,6 +387,14 @@ impl Entry {
 
     fn show(&self, state: &mut State, catalog: Arc<Catalog>) {
         let generation = catalog.generation;
+        // The first one is no change: nobody knew another.
+        if state
+            .catalog
+            .as_ref()
+            .is_some_and(|before| before.generation != generation)
+        {
+            self.stir();
+        }
         self.tally.change(state.catalog.as_deref(), Some(&catalog));
         state.catalog = Some(catalog);
         self.news
@@ -379,6 +404,12 @@ impl Entry {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// A number that no catalog has had.
+fn next_stamp() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Drop for Entry {
