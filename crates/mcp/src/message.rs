@@ -25,6 +25,7 @@ use bytes::Bytes;
 use parse::Places;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// What a message is (JSON-RPC 2.0; MCP basic §Messages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,7 @@ pub struct Message {
     id: Option<Id>,
     method: Option<Method>,
     places: Places,
+    left_out: Option<Arc<[Box<str>]>>,
 }
 
 impl Message {
@@ -92,6 +94,12 @@ impl Message {
             Kind::Error => self.raw(self.places.payload),
             Kind::Request | Kind::Notification | Kind::Result => None,
         }
+    }
+
+    /// What a list named that is no part of this message any more, since it was nested deeper than
+    /// [`Limits::depth`](crate::Limits::depth): the name, URI or template of each such item, empty where it has none.
+    pub fn left_out(&self) -> &[Box<str>] {
+        self.left_out.as_deref().unwrap_or_default()
     }
 
     /// The code of an error, if it is an integer.

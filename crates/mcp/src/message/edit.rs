@@ -128,6 +128,7 @@ impl Message {
             id: self.id.clone(),
             method: self.method.clone(),
             places,
+            left_out: self.left_out.clone(),
         }
     }
 }

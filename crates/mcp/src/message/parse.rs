@@ -4,6 +4,7 @@
 //! text that is not JSON does.
 
 mod error;
+mod listed;
 mod walk;
 
 pub use error::ParseError;
@@ -25,8 +26,22 @@ impl Message {
     /// the JSON is no message by the rules of JSON-RPC 2.0 and MCP, is nested deeper than
     /// [`Limits::depth`], or could be read differently by another parser. The latter carries the id
     /// whenever there is exactly one that can be read.
+    ///
+    /// A list is not refused for an item that is nested too deep: it is read without it, see
+    /// [`Message::left_out`].
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
-        let envelope = Envelope::read(utf8(&bytes)?, limits)?;
+        let text = utf8(&bytes)?;
+        let envelope = Envelope::read(text, limits)?;
+        if envelope.is_too_deep
+            && let Some((rest, left_out)) = listed::without_deep_items(text, limits)
+        {
+            let envelope = Envelope::read(&rest, limits)?;
+            let message = judge(envelope, rest.into())?;
+            return Ok(Message {
+                left_out: Some(left_out),
+                ..message
+            });
+        }
         judge(envelope, bytes)
     }
 
@@ -38,6 +53,7 @@ impl Message {
             id,
             method,
             places: Places::default(),
+            left_out: None,
         };
         message.read_again()
     }
@@ -86,6 +102,7 @@ fn judge(envelope: Envelope, bytes: Bytes) -> Result<Message, ParseError> {
             id: envelope.id,
             method: envelope.method,
             places,
+            left_out: None,
         }),
         Err(refused) => Err(ParseError::invalid(refused.0).about(envelope.readable_id())),
     }

@@ -296,6 +296,61 @@ fn depth_is_bounded_and_the_id_behind_it_still_read() {
     }
 }
 
+/// A tool whose message is this many levels deep.
+fn tool(name: &str, levels: usize) -> String {
+    // The message, its result, the list and the tool are four.
+    let (open, close) = ("[".repeat(levels - 4), "]".repeat(levels - 4));
+    format!(r#"{{"inputSchema":{open}{close},"name":"{name}"}}"#)
+}
+
+#[test]
+fn a_list_is_read_without_what_is_too_deep_in_it() {
+    let list = |tools: &[String]| {
+        format!(
+            r#"{{"jsonrpc":"2.0","result":{{ "tools": [{}] ,"resources":[1],"nextCursor":"2"}},"id":9}}"#,
+            tools.join(", ")
+        )
+    };
+    let names = |message: &mcp::Message| message.left_out().join(",");
+
+    let whole = message(&list(&[tool("a", 64), tool("b", 5)]));
+    assert_eq!(names(&whole), "");
+    for (tools, left_out, rest) in [
+        (vec![tool("a", 65), tool("b", 5)], "a", tool("b", 5)),
+        (vec![tool("a", 5), tool("b", 400)], "b", tool("a", 5)),
+        (
+            vec![tool("a", 100_000), tool("b", 5), tool("\\u0063", 65)],
+            "a,c",
+            tool("b", 5),
+        ),
+        (vec!["[".repeat(90) + &"]".repeat(90)], "", String::new()),
+    ] {
+        let read = message(&list(&tools));
+
+        assert_eq!(names(&read), left_out);
+        let result = format!(r#"{{ "tools": [{rest}] ,"resources":[1],"nextCursor":"2"}}"#);
+        assert_eq!(read.result(), Some(result.as_bytes()));
+        assert_eq!(read.id(), Some(&Id::number(9)));
+        assert_eq!(names(&read.with_id(&Id::number(1))), left_out);
+    }
+}
+
+#[test]
+fn what_is_too_deep_elsewhere_is_refused_whatever_a_list_holds() {
+    let deep = "[".repeat(70) + &"]".repeat(70);
+    for text in [
+        format!(
+            r#"{{"jsonrpc":"2.0","id":9,"result":{{"tools":[{}],"x":{deep}}}}}"#,
+            tool("a", 65)
+        ),
+        format!(r#"{{"jsonrpc":"2.0","id":9,"result":{{"content":[{deep}]}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":9,"method":"a","params":{{"tools":[{deep}]}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":9,"result":{{"tools":{{"a":{deep}}}}}}}"#),
+    ] {
+        assert_eq!(invalid(&text, "deeper than 64").id(), Some(&Id::number(9)));
+    }
+}
+
 #[test]
 fn brackets_in_strings_are_not_depth() {
     let text = format!(
@@ -319,6 +374,9 @@ fn any_limit_of_depth_is_safe() {
         let error = Message::parse(Bytes::from(text), &limits).expect_err("too deep");
 
         assert_eq!(error.code(), code::INVALID_REQUEST);
+        let list = Bytes::from(r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":[[[]]]}]}}"#);
+        let read = Message::parse(list, &limits);
+        assert!(read.map_or(true, |read| read.left_out().len() == usize::from(depth == 3)));
     }
 }
 

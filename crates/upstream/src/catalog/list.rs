@@ -59,8 +59,8 @@ pub struct Item {
 /// What a server listed and nobody is shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct LeftOut {
-    /// Tools that cannot be called, each with why.
-    tools: Vec<(Box<str>, String)>,
+    /// Tools that cannot be called and what is nested too deep, each with why.
+    named: Vec<(Box<str>, String)>,
     /// What is no object, or has no key.
     nameless: usize,
     /// Further ones of a key that was there before.
@@ -84,7 +84,7 @@ impl List {
                 Some(Arc::clone(repeating.unwrap_or(&NOTHING)))
             }
             None => {
-                let left_out = self.left_out.tools.iter().any(|(name, _)| **name == *tool);
+                let left_out = self.left_out.named.iter().any(|(name, _)| **name == *tool);
                 left_out.then(|| Arc::clone(&NOTHING))
             }
         }
@@ -159,7 +159,7 @@ impl Collecting {
                 }
                 Err(why) => {
                     self.keys.insert(key.clone());
-                    list.left_out.tools.push((key, why));
+                    list.left_out.named.push((key, why));
                     return true;
                 }
             }
@@ -169,6 +169,22 @@ impl Collecting {
             key,
             text: text.into(),
         });
+        true
+    }
+
+    /// Items of these names that nobody is shown, and why. False when there may be no more.
+    pub(super) fn leave_out(&mut self, names: &[Box<str>], why: &str) -> bool {
+        for name in names {
+            if self.seen == ITEMS {
+                return false;
+            }
+            self.seen += 1;
+            let left_out = &mut self.list.left_out;
+            match name.is_empty() {
+                true => left_out.nameless += 1,
+                false => left_out.named.push((name.clone(), why.to_owned())),
+            }
+        }
         true
     }
 
@@ -203,8 +219,8 @@ impl Collecting {
         list.read = Some(Instant::now());
         list.before = age;
         list.bytes = size_of::<List>() + list.items.iter().map(Item::bytes).sum::<usize>();
-        let left_out = &list.left_out.tools;
-        list.bytes += left_out
+        let named = &list.left_out.named;
+        list.bytes += named
             .iter()
             .map(|(name, why)| name.len() + why.len() + 64)
             .sum::<usize>();
@@ -224,12 +240,12 @@ impl List {
     pub(super) fn tell(&self, upstream: &str, listing: Listing, before: Option<&Self>) {
         let list = listing.method();
         let told = before.map(|before| &before.left_out);
-        for (name, why) in &self.left_out.tools {
-            if told.is_some_and(|told| told.tools.iter().any(|(before, _)| before == name)) {
+        for (name, why) in &self.left_out.named {
+            if told.is_some_and(|told| told.named.iter().any(|(before, _)| before == name)) {
                 continue;
             }
-            let tool: String = name.chars().take(SHOWN).collect();
-            tracing::warn!(upstream, ?tool, %why, "a tool is left out of lists");
+            let item: String = name.chars().take(SHOWN).collect();
+            tracing::warn!(upstream, %list, ?item, %why, "what it lists is left out");
         }
         let LeftOut { nameless, twice, .. } = self.left_out;
         if nameless > 0 && told.is_none_or(|told| told.nameless != nameless) {

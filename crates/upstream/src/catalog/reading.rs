@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mcp::{Between, Era, Id, Message, Revision, code, meta};
+use mcp::{Between, Era, Id, Message, Object, Revision, code, meta};
 use serde_json::value::RawValue;
 
 use super::list::{Collecting, List};
@@ -29,6 +29,12 @@ pub(crate) const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// Bytes of a cursor.
 const LONGEST_CURSOR: usize = 64 * 1024;
+
+/// Why an item is left out, in the operator's words.
+const TOO_DEEP: &str = "it is nested deeper than `bounds.depth` allows";
+
+/// The same of what 2026-07-28 has no words for.
+const NOT_SHOWN: &str = "in 2026-07-28 it could not be called: its `inputSchema` is not of an object, or it must be called as a task";
 
 /// Bytes that may still be read, of all lists that are read together.
 pub(super) struct Budget(AtomicUsize);
@@ -167,8 +173,13 @@ impl Upstream {
             let (ttl, is_public) = holds(&answer, era);
             list.note(ttl, is_public);
             let is_left = budget.take(answer.bytes().len());
-            let answer = between.answer(&listing.method(), &answer);
-            let all = add_page(&mut list, listing, &answer);
+            let mut all = list.leave_out(answer.left_out(), TOO_DEEP);
+            let shown = between.answer(&listing.method(), &answer);
+            if !between.is_same() {
+                all &= list.leave_out(&hidden(listing, &answer, &shown), NOT_SHOWN);
+            }
+            let answer = shown;
+            all &= add_page(&mut list, listing, &answer);
             match next_page(&answer) {
                 Next::End if all => return Ok(list.finish(Duration::ZERO)),
                 // An empty one is as good as any.
@@ -185,9 +196,28 @@ impl Upstream {
 
 /// Adds what a page lists. False when there may be no more.
 fn add_page(list: &mut Collecting, listing: Listing, page: &Message) -> bool {
+    items(listing, page).into_iter().all(|item| list.add(item))
+}
+
+fn items(listing: Listing, page: &Message) -> Vec<&RawValue> {
     let listed = page.result_member(listing.member());
-    let listed = listed.and_then(|listed| serde_json::from_slice::<Vec<&RawValue>>(listed).ok());
-    listed.unwrap_or_default().into_iter().all(|item| list.add(item))
+    let listed = listed.and_then(|listed| serde_json::from_slice(listed).ok());
+    listed.unwrap_or_default()
+}
+
+/// The names of what a page lists as it was sent, and not any more as it is shown.
+fn hidden(listing: Listing, sent: &Message, shown: &Message) -> Vec<Box<str>> {
+    let (sent, shown) = (items(listing, sent), items(listing, shown));
+    if sent.len() == shown.len() {
+        return Vec::new();
+    }
+    let name = |item: &RawValue| -> Option<Box<str>> {
+        let item = Object::parse(item.get().as_bytes()).ok()?;
+        Some(item.get_text(listing.key())?.into())
+    };
+    let shown: HashSet<Box<str>> = shown.into_iter().filter_map(name).collect();
+    let names = sent.into_iter().filter_map(name);
+    names.filter(|name| !shown.contains(name)).collect()
 }
 
 fn next_page(page: &Message) -> Next {

@@ -59,6 +59,7 @@ pub(super) struct Envelope {
     pub(super) method: Option<Method>,
     /// The first thing found wrong.
     pub(super) refused: Option<Refused>,
+    pub(super) is_too_deep: bool,
     several_ids: bool,
     name: Option<Span>,
     uri: Option<Span>,
@@ -96,6 +97,7 @@ impl Envelope {
         }
         scanner.end()?;
         if let Some(at) = scanner.too_deep() {
+            envelope.is_too_deep = true;
             envelope.refuse(|| format!("nested deeper than {} levels at byte {at}", limits.depth).into());
         }
         if envelope.request_respelled && envelope.method == Some(Method::NotificationsCancelled) {

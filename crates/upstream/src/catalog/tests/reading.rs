@@ -192,6 +192,11 @@ async fn what_nobody_could_use_is_left_out_and_the_rest_stays() {
         "null".into(),
         annotated("string"),
         annotated("number"),
+        format!(
+            r#"{{"name":"deep","inputSchema":{{"x":{}{}}}}}"#,
+            "[".repeat(60),
+            "]".repeat(60)
+        ),
         tool("b"),
     ];
     let server = Lister::modern(&[]);
@@ -206,7 +211,12 @@ async fn what_nobody_could_use_is_left_out_and_the_rest_stays() {
     assert!(list.is_whole);
     let repeats = |tool: &str| list.parameters(tool).map(|parameters| !parameters.is_empty());
     assert_eq!(repeats("string"), Some(true));
-    for (tool, repeats_nothing) in [("a", Some(false)), ("number", Some(false)), ("other", None)] {
+    for (tool, repeats_nothing) in [
+        ("a", Some(false)),
+        ("number", Some(false)),
+        ("deep", Some(false)),
+        ("other", None),
+    ] {
         assert_eq!(repeats(tool), repeats_nothing, "{tool}");
     }
     // A call needs no list of its own.
