@@ -63,8 +63,9 @@ pub struct Catalog {
 
 impl Upstream {
     /// What it has, at once when that was read before, however long ago; it is then read anew behind when
-    /// that is due. Otherwise it is read now, once for all who wait for it, and each waits for as long as
-    /// `within`; the reading goes on for those who come later.
+    /// that is due. Otherwise it is read now, once for all who wait for it, and they wait for as long as
+    /// `within`, from the first of them on: who comes later to a server that hangs does not wait again. The
+    /// reading goes on for those who come when it is done.
     ///
     /// Credentials are `headers.injected`; what else a client sent is not passed on.
     ///
@@ -94,7 +95,7 @@ impl Upstream {
             }
         };
         let silent = |_| Err(Fault::Silent(within).of(&self.name));
-        tokio::time::timeout(within, answered)
+        tokio::time::timeout(entry.patience(within), answered)
             .await
             .unwrap_or_else(silent)
     }

@@ -85,6 +85,8 @@ struct State {
     used: u64,
     /// When all of it was asked for.
     used_at: Option<Instant>,
+    /// When somebody first waited for what is not there yet.
+    awaited: Option<Instant>,
     /// Whether somebody keeps it fresh.
     is_kept: bool,
 }
@@ -196,6 +198,10 @@ impl Entry {
         let now = Instant::now();
         state.used_at = Some(now);
         if state.is_kept {
+            state.awaited = match (&state.catalog, &state.failing) {
+                (None, None) => state.awaited.or(Some(now)),
+                _ => None,
+            };
             if state.due.is_none_or(|due| due <= now) {
                 self.wake.notify_one();
             }
@@ -204,7 +210,7 @@ impl Entry {
         state.is_kept = true;
         // What failed while somebody used it says nothing of now.
         if state.catalog.is_none() || state.is_given_up() {
-            (state.catalog, state.failing) = (None, None);
+            (state.catalog, state.failing, state.awaited) = (None, None, Some(now));
         }
         true
     }
@@ -218,6 +224,13 @@ impl Entry {
             (None, Some(failing)) => Some(Err(failing.error.clone())),
             (None, None) => None,
         }
+    }
+
+    /// How much is left of the time that one who asks may wait. It is counted from the first who waits for the same:
+    /// a server that hangs is waited for once, and not by each list and call anew.
+    pub(super) fn patience(&self, within: Duration) -> Duration {
+        let awaited = self.locked().awaited;
+        within.saturating_sub(awaited.map_or(Duration::ZERO, |awaited| awaited.elapsed()))
     }
 
     /// Told whenever a reading has ended.
@@ -273,7 +286,8 @@ impl Entry {
         self.tally.change(catalog.as_deref(), None);
         self.stir();
         // Who asks for it now waits for another reading.
-        (state.due, state.tools, state.tools_tried) = (Some(Instant::now()), None, None);
+        (state.due, state.awaited) = (Some(Instant::now()), None);
+        (state.tools, state.tools_tried) = (None, None);
         held
     }
 

@@ -36,6 +36,25 @@ async fn who_waits_too_long_leaves_and_the_next_finds_it() {
     assert_eq!(asked, 1);
 }
 
+/// Many lists and calls pass by a server that hangs: only the first of them pay for it.
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_waited_for_once() {
+    let server = Lister::modern(&["a"]);
+    server.is(|manner| manner.takes = Duration::from_secs(25));
+    let upstream = server.upstream();
+    let begun = tokio::time::Instant::now();
+
+    for _ in 0..100 {
+        assert_eq!(refused(&upstream).await, Fault::Silent(WITHIN));
+    }
+    assert_eq!(begun.elapsed(), WITHIN);
+
+    // It is there again, and is nobody's who would have to wait.
+    server.is(|manner| manner.takes = Duration::ZERO);
+    wait(Duration::from_secs(60)).await;
+    assert_eq!(tools(&*read(&upstream).await), ["a"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_read_is_shown_at_once_while_it_is_read_anew() {
     let server = Lister::modern(&["a"]);
