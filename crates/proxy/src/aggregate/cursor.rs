@@ -1,7 +1,8 @@
 //! The cursor of a list of many servers: after which item the next page begins, sealed.
 //!
 //! It says what was last told and not how much was told, so that any replica goes on from it, and a list that changed
-//! meanwhile neither repeats nor drops what did not (`protocol.md` §3.7).
+//! meanwhile neither repeats nor drops what did not (`protocol.md` §3.7). When the last item is gone the one before it
+//! says so too, and some before that; when all of these are gone nobody can tell, and the cursor is refused.
 
 use config::{KeyRing, Purpose};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ const PREFIX: &str = "c1.";
 /// The longest that is taken for one of ours, in bytes.
 const LONGEST: usize = 512;
 
+/// Items that a cursor remembers.
+pub(crate) const REMEMBERED: usize = 8;
+
 /// Seconds that a cursor lives: nobody pages for a day.
 pub(crate) const LIVES: u64 = 24 * 3600;
 
@@ -23,14 +27,19 @@ pub(crate) struct Cursor {
     pub(crate) expires: u64,
     /// The alias of the server whose item came last.
     pub(crate) alias: String,
-    /// Of what that server calls the item: names have no bound that a cursor has.
-    pub(crate) key: [u8; 16],
-    /// Its place in that server's list, for when it is gone.
+    /// Of what that server calls the items that were told last, the very last one first: names have no bound that a
+    /// cursor has. No more than [`REMEMBERED`].
+    pub(crate) told: Vec<Digest>,
+    /// Whether these are all that were told of that server.
+    pub(crate) is_all: bool,
+    /// The place of the last one in that server's list, where it is looked for first.
     pub(crate) place: u32,
 }
 
 /// What a cursor says of an item's name.
-pub(crate) fn digest(key: &str) -> [u8; 16] {
+pub(crate) type Digest = [u8; 12];
+
+pub(crate) fn digest(key: &str) -> Digest {
     let whole: [u8; 32] = Sha256::digest(key.as_bytes()).into();
     std::array::from_fn(|byte| whole[byte])
 }
@@ -73,15 +82,17 @@ mod tests {
     fn cursor() -> Cursor {
         Cursor {
             expires: 100,
-            alias: "docs".into(),
-            key: digest("find"),
-            place: 7,
+            alias: "sixteen-letters-".into(),
+            told: vec![digest("find"); REMEMBERED],
+            is_all: false,
+            place: u32::MAX,
         }
     }
 
     #[test]
     fn a_cursor_is_read_back_by_whoever_has_the_key() {
         let text = seal(&keys(), b"here", Listing::Tools, &cursor());
+        assert!(text.len() <= LONGEST, "{}", text.len());
         assert_eq!(open(&keys(), b"here", Listing::Tools, &text, 99), Some(cursor()));
     }
 

@@ -108,7 +108,7 @@ async fn list(
     }
     let between = between(call);
     let listed = view.listed(listing);
-    let page = listed.page(&view, between, after.as_ref());
+    let page = listed.page(&view, between, after.as_ref()).ok_or_else(stale)?;
     let mut text = page.begun.clone();
     if let Some(last) = page.last
         && let Some(next) = listed.cursor(&view, last, now + cursor::LIVES)

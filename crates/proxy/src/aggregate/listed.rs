@@ -9,7 +9,6 @@ use mcp::translate::Between;
 use mcp::{Id, Message};
 use sha2::{Digest as _, Sha256};
 use upstream::Listing;
-use upstream::catalog::Item;
 
 use super::cursor;
 use super::exposing::{expose_item, renamed};
@@ -81,9 +80,17 @@ impl Listed {
         }
     }
 
-    /// The page behind a cursor, or the first one.
-    pub(super) fn page(&self, view: &View, between: Between, after: Option<&cursor::Cursor>) -> Arc<Page> {
-        let start = after.map_or(0, |cursor| self.behind(view, cursor));
+    /// The page behind a cursor, or the first one; none when what the cursor remembers is all gone.
+    pub(super) fn page(
+        &self,
+        view: &View,
+        between: Between,
+        after: Option<&cursor::Cursor>,
+    ) -> Option<Arc<Page>> {
+        let start = match after {
+            Some(cursor) => self.behind(view, cursor)?,
+            None => 0,
+        };
         let revision = between.client.as_str();
         let kept = |pages: &Vec<(&'static str, usize, Arc<Page>)>| {
             let same = pages.iter().find(|(of, at, _)| (*of, *at) == (revision, start));
@@ -91,7 +98,7 @@ impl Listed {
         };
         let pages = || self.pages.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(page) = kept(&pages()) {
-            return page;
+            return Some(page);
         }
         let page = Arc::new(self.write(view, between, start));
         let mut pages = pages();
@@ -103,17 +110,25 @@ impl Listed {
             pages.remove(0);
         }
         pages.push((revision, start, Arc::clone(&page)));
-        page
+        Some(page)
     }
 
     /// The cursor of what follows an item.
     pub(super) fn cursor(&self, view: &View, last: usize, expires: u64) -> Option<cursor::Cursor> {
         let (server, place) = *self.order.get(last)?;
         let seen = view.seen.get(server as usize)?;
+        let of_server = self.order[..=last].iter().rev();
+        let mut of_server = of_server.take_while(|(of, _)| *of == server);
+        let told = of_server.by_ref().take(cursor::REMEMBERED);
+        let told = told.filter_map(|(_, place)| {
+            let item = seen.item(self.listing, *place as usize)?;
+            Some(cursor::digest(&item.key))
+        });
         Some(cursor::Cursor {
             expires,
             alias: seen.alias.as_str().to_owned(),
-            key: cursor::digest(&seen.item(self.listing, place as usize)?.key),
+            told: told.collect(),
+            is_all: of_server.next().is_none(),
             place,
         })
     }
@@ -159,24 +174,38 @@ impl Listed {
         text.push_str(&String::from_utf8_lossy(named.as_deref().unwrap_or(&shown)));
     }
 
-    /// The place behind an item that was told last. When it is gone, what came to its place is told.
-    fn behind(&self, view: &View, cursor: &cursor::Cursor) -> usize {
+    /// The place behind what was told last. Of a server whose list is not known nothing more is told; none when all
+    /// that the cursor remembers is gone, or its server: what was told and what was not cannot be told apart then.
+    fn behind(&self, view: &View, cursor: &cursor::Cursor) -> Option<usize> {
         let server = view
             .seen
             .iter()
-            .position(|seen| seen.alias.as_str() == cursor.alias);
-        let Some(server) = server else {
-            return self.order.len();
-        };
+            .position(|seen| seen.alias.as_str() == cursor.alias)?;
         let seen = &view.seen[server];
-        let is_it = |item: &Item| cursor::digest(&item.key) == cursor.key;
-        let told = match seen.item(self.listing, cursor.place as usize) {
-            Some(item) if is_it(item) => Some(cursor.place as usize),
-            _ => seen.items(self.listing).position(is_it),
+        let catalog = seen.catalog.as_ref();
+        if catalog.and_then(|catalog| catalog.list(self.listing)).is_none() {
+            return Some(self.order.partition_point(|(of, _)| *of as usize <= server));
+        }
+        let digest = |place: usize| {
+            let item = seen.item(self.listing, place)?;
+            Some(cursor::digest(&item.key))
         };
-        let next = told.map_or(cursor.place as usize, |told| told + 1);
-        self.order
-            .partition_point(|(of, place)| (*of as usize, *place as usize) < (server, next))
+        let hint = cursor.place as usize;
+        let next = match (cursor.told.first(), digest(hint)) {
+            (Some(last), Some(there)) if *last == there => Some(hint + 1),
+            _ => {
+                let items = seen.items(self.listing).enumerate();
+                let left = items.filter_map(|(place, item)| {
+                    let there = cursor::digest(&item.key);
+                    let age = cursor.told.iter().position(|told| *told == there)?;
+                    Some((age, place + 1))
+                });
+                left.min().map(|(_, next)| next)
+            }
+        };
+        let next = next.or(cursor.is_all.then_some(0))?;
+        let before = |(of, place): &(u32, u32)| (*of as usize, *place as usize) < (server, next);
+        Some(self.order.partition_point(before))
     }
 }
 
