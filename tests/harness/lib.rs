@@ -40,7 +40,7 @@ pub use peers::{
 };
 pub use pipe::PipeEar;
 pub use program::{Exit, Program, is_alive};
-pub use server::{Mood, Reply, Request, Server};
+pub use server::{Builder, Mood, Reply, Request, Server};
 pub use sse_client::{SseClient, Stripping};
 pub use switchboard::Switchboard;
 pub use tap::{Side, Tap, Wrong, address_of, wrong_between};
