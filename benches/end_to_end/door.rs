@@ -16,6 +16,8 @@ pub(crate) struct Door {
     pub(crate) path: &'static str,
     /// What is spoken there.
     pub(crate) era: Era,
+    /// What the tool that echoes is called there.
+    pub(crate) tool: &'static str,
     /// Whose CPU and memory count; nobody's on the straight way.
     pub(crate) program: Option<Arc<Program>>,
 }
@@ -27,6 +29,7 @@ impl Door {
             address: upstream,
             path: PATH,
             era: Era::Legacy,
+            tool: "echo",
             program: None,
         }
     }
@@ -44,6 +47,7 @@ impl Door {
             address,
             path: PATH,
             era: Era::Legacy,
+            tool: "echo",
             program: Some(Arc::new(program)),
         })
     }
@@ -61,6 +65,7 @@ impl Door {
             address,
             path: startup::PATH,
             era: Era::Legacy,
+            tool: "echo",
             program: Some(Arc::new(program)),
         })
     }

@@ -112,6 +112,7 @@ impl Way {
                 Era::Modern => "/mcp/modern",
             },
             era: self.client,
+            tool: "echo",
             program: Some(Arc::clone(gateway)),
         }
     }

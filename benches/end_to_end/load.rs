@@ -75,8 +75,9 @@ pub(crate) async fn drive(door: &Door, sessions: usize, calls: usize) -> Outcome
     for number in 0..sessions {
         let barrier = Arc::clone(&barrier);
         let (era, address, path, name) = (door.era, door.address, door.path, door.name);
+        let tool = door.tool;
         tasks.spawn(async move {
-            let opened = warm(era, number, address, path).await;
+            let opened = warm(era, number, address, path, tool).await;
             barrier.wait().await;
             barrier.wait().await;
             // A session that failed still came to both meetings: the others would wait for it for ever.
@@ -115,8 +116,14 @@ pub(crate) async fn drive(door: &Door, sessions: usize, calls: usize) -> Outcome
     })
 }
 
-async fn warm(era: Era, number: usize, address: SocketAddr, path: &str) -> Outcome<Session> {
-    let mut session = Session::open(era, number, address, path).await?;
+async fn warm(
+    era: Era,
+    number: usize,
+    address: SocketAddr,
+    path: &str,
+    tool: &'static str,
+) -> Outcome<Session> {
+    let mut session = Session::open(era, number, address, path, tool).await?;
     for call in 0..WARMING {
         session.call(call).await?;
     }

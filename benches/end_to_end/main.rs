@@ -16,6 +16,8 @@ mod session;
 mod eras;
 mod heavy;
 
+mod aggregate;
+
 mod held;
 mod streams;
 
@@ -70,6 +72,8 @@ enum Part {
     Held,
     /// Measure calls between eras alone.
     Eras,
+    /// Measure many servers at one endpoint alone.
+    Aggregate,
 }
 
 fn main() -> Outcome<()> {
@@ -84,10 +88,12 @@ fn main() -> Outcome<()> {
         Some(Part::Upstream) => runtime.block_on(upstream::serve()),
         Some(Part::Held) => runtime.block_on(held::measure(&arguments, room)),
         Some(Part::Eras) => runtime.block_on(eras::measure(&arguments)),
+        Some(Part::Aggregate) => runtime.block_on(aggregate::measure(&arguments)),
         None => runtime.block_on(async {
             measure(&arguments).await?;
             if !arguments.without_gateway {
                 eras::measure(&arguments).await?;
+                aggregate::measure(&arguments).await?;
             }
             held::measure(&arguments, room).await
         }),

@@ -87,6 +87,7 @@ http {{
     }}
     server {{
         listen {address};
+        location /static/ {{ root {directory}; }}
         location / {{
             proxy_pass http://bench;
             proxy_http_version 1.1;

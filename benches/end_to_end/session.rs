@@ -41,6 +41,7 @@ impl Era {
 pub(crate) struct Session {
     era: Era,
     number: usize,
+    tool: &'static str,
     wire: Wire,
     /// The head of every call: all bodies have one length.
     head: Vec<u8>,
@@ -67,12 +68,20 @@ struct Text<'a> {
 }
 
 impl Session {
-    pub(crate) async fn open(era: Era, number: usize, address: SocketAddr, path: &str) -> Outcome<Self> {
+    /// Where `tool` is what the tool that echoes is called.
+    pub(crate) async fn open(
+        era: Era,
+        number: usize,
+        address: SocketAddr,
+        path: &str,
+        tool: &'static str,
+    ) -> Outcome<Self> {
         let mut wire = Wire::connect(address).await?;
-        let head = head_of_call(&mut wire, era, address, path, "echo", BODY).await?;
+        let head = head_of_call(&mut wire, era, address, path, tool, BODY).await?;
         Ok(Self {
             era,
             number,
+            tool,
             wire,
             head,
             out: Vec::new(),
@@ -83,7 +92,7 @@ impl Session {
     pub(crate) async fn call(&mut self, call: usize) -> Outcome<()> {
         self.out.clear();
         self.out.extend_from_slice(&self.head);
-        let text = write_call(&mut self.out, self.era, self.number, call);
+        let text = write_call(&mut self.out, self.era, self.tool, self.number, call);
         self.wire.send(&self.out).await?;
         let letter = answer(&mut self.wire, "tools/call", "200").await?;
         let json = letter.json();
@@ -127,6 +136,18 @@ pub(crate) async fn head_of_call(
     })
 }
 
+/// The request for a list of tools, of 2026-07-28.
+pub(crate) fn list_request(address: SocketAddr, path: &str) -> Vec<u8> {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{}"#,
+        Era::Modern.end_of_call().trim_start_matches(',')
+    );
+    let lines = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/list\r\n";
+    let mut request = head_with(address, path, lines, body.len());
+    request.extend_from_slice(body.as_bytes());
+    request
+}
+
 /// The body of a call of the tool that gives much.
 pub(crate) fn call_for_much(era: Era, call: usize) -> String {
     format!(
@@ -136,11 +157,17 @@ pub(crate) fn call_for_much(era: Era, call: usize) -> String {
 }
 
 /// Appends a call's body of [`BODY`] bytes and says where in `out` its text lies.
-fn write_call(out: &mut Vec<u8>, era: Era, session: usize, call: usize) -> std::ops::Range<usize> {
+fn write_call(
+    out: &mut Vec<u8>,
+    era: Era,
+    tool: &str,
+    session: usize,
+    call: usize,
+) -> std::ops::Range<usize> {
     let begin = out.len();
     out.extend_from_slice(
         format!(
-            r#"{{"jsonrpc":"2.0","id":{call},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":""#
+            r#"{{"jsonrpc":"2.0","id":{call},"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":""#
         )
         .as_bytes(),
     );
@@ -163,7 +190,7 @@ mod tests {
         for era in [Era::Legacy, Era::Modern] {
             let mut out = b"head".to_vec();
 
-            let text = write_call(&mut out, era, 3, 27);
+            let text = write_call(&mut out, era, "echo", 3, 27);
 
             assert_eq!(out.len(), 4 + BODY);
             let call: serde_json::Value = serde_json::from_slice(&out[4..]).expect("a call is JSON");

@@ -50,7 +50,7 @@ pub(crate) async fn first_answers(
             &scratch.join(format!("start-{start_number}")),
             &[(UPSTREAM, format!("http://{upstream}{}", upstream::PATH))],
         )?;
-        Session::open(Era::Legacy, 0, address, PATH).await?;
+        Session::open(Era::Legacy, 0, address, PATH, "echo").await?;
         answers.push(begun.elapsed());
     }
     answers.sort();

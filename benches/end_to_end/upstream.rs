@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use causeway_bench::{Letter, Outcome, Program, Wire};
 use memchr::memmem;
@@ -18,6 +19,16 @@ pub(crate) const PATH: &str = "/mcp";
 
 /// Where it speaks 2026-07-28 and nothing else.
 pub(crate) const MODERN: &str = "/modern";
+
+/// Where it is such a server with [`TOOLS`] tools of a usual size, `echo` among them …
+pub(crate) const CATALOG: &str = "/catalog";
+
+/// … and where that takes [`COLD_FOR`] to answer anything.
+pub(crate) const COLD: &str = "/cold";
+
+pub(crate) const TOOLS: usize = 50;
+
+pub(crate) const COLD_FOR: Duration = Duration::from_secs(10);
 
 /// Where GET is answered by a stream on which nothing is ever said.
 pub(crate) const HELD: &str = "/held";
@@ -80,6 +91,9 @@ async fn converse(stream: TcpStream, number: u64) -> std::io::Result<()> {
             drop(out);
             return wire.closed().await;
         }
+        if letter.path == COLD {
+            tokio::time::sleep(COLD_FOR).await;
+        }
         out.clear();
         answer(&letter, number, &mut out);
         wire.send(&out).await?;
@@ -99,7 +113,10 @@ fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
     };
     let method = after(body, br#""method":""#, b"\"").unwrap_or_default();
     if letter.path == MODERN {
-        return answer_modern(method, body, id, out);
+        return answer_modern(method, body, id, FEW, out);
+    }
+    if [CATALOG, COLD].contains(&letter.path.as_str()) {
+        return answer_modern(method, body, id, many(), out);
     }
     match method {
         b"initialize" => {
@@ -136,7 +153,7 @@ fn answer(letter: &Letter, number: u64, out: &mut Vec<u8>) {
 }
 
 /// What has no sessions asks each request which revision it is of.
-fn answer_modern(method: &[u8], body: &[u8], id: &[u8], out: &mut Vec<u8>) {
+fn answer_modern(method: &[u8], body: &[u8], id: &[u8], tools: &[u8], out: &mut Vec<u8>) {
     if memmem::find(body, br#"protocolVersion":"2026-07-28""#).is_none() || method == b"initialize" {
         let error = br#","error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"]}}}"#;
         return write(out, "400 Bad Request", "", &[ANSWER, id, error]);
@@ -147,8 +164,11 @@ fn answer_modern(method: &[u8], body: &[u8], id: &[u8], out: &mut Vec<u8>) {
             write(out, "200 OK", "", &[ANSWER, id, result]);
         }
         b"tools/list" => {
-            let result = br#","result":{"tools":[{"name":"echo","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}},{"name":"fill","inputSchema":{"type":"object"}}],"ttlMs":60000,"cacheScope":"public","resultType":"complete"}}"#;
-            write(out, "200 OK", "", &[ANSWER, id, result]);
+            let (before, behind) = (
+                br#","result":{"tools":["#,
+                br#"],"ttlMs":60000,"cacheScope":"public","resultType":"complete"}}"#,
+            );
+            write(out, "200 OK", "", &[ANSWER, id, before, tools, behind]);
         }
         b"tools/call" => write_result(out, id, body, br#"],"isError":false,"resultType":"complete"}}"#),
         _ => {
@@ -156,6 +176,27 @@ fn answer_modern(method: &[u8], body: &[u8], id: &[u8], out: &mut Vec<u8>) {
             write(out, "404 Not Found", "", &[ANSWER, id, error]);
         }
     }
+}
+
+/// Two tools.
+const FEW: &[u8] = br#"{"name":"echo","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}},{"name":"fill","inputSchema":{"type":"object"}}"#;
+
+/// [`TOOLS`] of them, of some 400 bytes.
+fn many() -> &'static [u8] {
+    static MANY: OnceLock<Vec<u8>> = OnceLock::new();
+    MANY.get_or_init(|| {
+        let tool = |number: usize| {
+            let name = match number {
+                0 => "echo".to_owned(),
+                _ => format!("search_documents_{number}"),
+            };
+            format!(
+                r#"{{"name":"{name}","title":"Search documents","description":"Finds documents by their words, newest first, and tells where each of them was found and who wrote it.","inputSchema":{{"type":"object","properties":{{"text":{{"type":"string","description":"What to look for"}},"limit":{{"type":"integer","minimum":1,"maximum":100}}}},"required":["text"]}},"annotations":{{"readOnlyHint":true}}}}"#
+            )
+        };
+        let tools: Vec<String> = (0..TOOLS).map(tool).collect();
+        tools.join(",").into_bytes()
+    })
 }
 
 /// The text of the call, or what the tool `fill` is full of.
