@@ -406,7 +406,7 @@ impl Bridge {
             Self::Relay(relay) => relay.asks_no_more(untold, incoming).await,
             Self::Rounds(rounds) => rounds.asks_no_more(),
             Self::Parking(_) => {}
-            Self::Pooling(pooling) => pooling.asks_no_more(untold),
+            Self::Pooling(pooling) => pooling.asks_no_more(),
         }
     }
 }

@@ -113,16 +113,13 @@ impl Pooling {
         }
     }
 
-    pub(super) fn asks_no_more(&mut self, untold: Option<&Message>) {
-        let untold = untold.filter(|message| message.kind() == Kind::Request);
-        self.asking = None;
-        if untold.is_none() {
-            return;
+    /// Its client cannot be asked any more: what it was asked and has not answered is refused.
+    pub(super) fn asks_no_more(&mut self) {
+        while let Ok((number, answer)) = self.answers.1.try_recv() {
+            self.answered(number, &answer);
         }
-        // The last one that was posed is the one that was not told.
-        if let Some(last) = self.open.keys().max().copied()
-            && let Some((id, method)) = self.open.remove(&last)
-        {
+        self.asking = None;
+        for (_, (id, method)) in self.open.drain() {
             self.unsaid.push_back(relay::refusal(&id, Some(&method)));
         }
     }
