@@ -30,6 +30,7 @@ mod record;
 mod health;
 mod metrics;
 mod check;
+mod commands;
 mod reload;
 mod descriptors;
 mod stopping;

@@ -24,6 +24,7 @@ mod sse_client;
 mod sse_server;
 mod switchboard;
 mod tap;
+mod terminal;
 mod wire;
 
 use std::{fmt::Display, time::Duration};
@@ -44,6 +45,7 @@ pub use server::{Builder, Mood, Reply, Request, Server};
 pub use sse_client::{SseClient, Stripping};
 pub use switchboard::Switchboard;
 pub use tap::{Side, Tap, Wrong, address_of, wrong_between};
+pub use terminal::Terminal;
 pub use wire::Headers;
 
 /// How long a fact may take to come about before its test fails. Generous, since two cores run everything at once.

@@ -284,7 +284,7 @@ fn lines_of(from: impl Read + Send + 'static) -> watch::Receiver<Lines> {
     lines
 }
 
-fn exit_of(mut child: Child) -> watch::Receiver<Option<Exit>> {
+pub(crate) fn exit_of(mut child: Child) -> watch::Receiver<Option<Exit>> {
     let (told, exit) = watch::channel(None);
     thread::spawn(move || {
         let status = child.wait().expect("a child can be waited for");

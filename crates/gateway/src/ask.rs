@@ -1,6 +1,11 @@
-//! Commands that ask a running gateway: `health` and `status`.
+//! Commands that ask a running gateway: `health` and `status` its pages, `tools` and `call` its front door.
 
 mod show;
+
+mod tools;
+mod call;
+mod listing;
+mod door;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -8,6 +13,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::terminal::{Paint, Screen};
+use door::Trouble;
+
+pub(crate) use call::{Call, call};
+pub(crate) use tools::{Tools, tools};
 
 /// A gateway on this machine answers at once, or is not well.
 const WITHIN: Duration = Duration::from_secs(3);
@@ -115,4 +126,39 @@ fn exchange(mut stream: TcpStream, host: &str, path: &str) -> std::io::Result<(u
 fn path_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map_or("/", |slash| &rest[slash..])
+}
+
+/// Runs what a command does, on this thread. What still waits when it is done is left.
+fn with_runtime(command: &str, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            eprintln!("causeway {command}: no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what went wrong, where, and what to do.
+fn failed(command: &str, at: Option<&str>, trouble: &Trouble) -> ExitCode {
+    let screen = Screen::stderr();
+    let at = at.map_or_else(String::new, |at| format!("{at}: "));
+    eprintln!(
+        "causeway {command}: {at}{}",
+        screen.paint(Paint::Red, &trouble.to_string())
+    );
+    if let Some(hint) = trouble.hint() {
+        eprintln!("  {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints to standard output. Who reads may have heard enough (`head`); that is no reason to complain.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

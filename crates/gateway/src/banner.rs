@@ -2,17 +2,18 @@
 //! A pipe gets the same facts as plain lines.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use upstream::{Summary, Upstream};
 
 use crate::reload::Change;
+use crate::terminal::{Paint, Screen, harmless};
 
 /// Where the facts go: standard output, unless the record of calls goes there.
 pub(crate) struct Banner {
-    colours: bool,
+    screen: Screen,
     to_stderr: bool,
 }
 
@@ -24,20 +25,19 @@ pub(crate) struct Example {
 
 impl Banner {
     pub(crate) fn new(stdout_is_taken: bool) -> Self {
-        let colours = if stdout_is_taken {
-            std::io::stderr().is_terminal()
-        } else {
-            std::io::stdout().is_terminal()
+        let screen = match stdout_is_taken {
+            true => Screen::stderr(),
+            false => Screen::stdout(),
         };
         Self {
-            colours,
+            screen,
             to_stderr: stdout_is_taken,
         }
     }
 
     /// The listeners are open.
     pub(crate) fn listening(&self, clients: SocketAddr, admin: Option<SocketAddr>) {
-        let mut text = format!("listening on {}\n", self.bold(&url(clients)));
+        let mut text = format!("listening on {}\n", self.screen.paint(Paint::Bold, &url(clients)));
         if let Some(admin) = admin {
             let _ = writeln!(text, "admin on {}", url(admin));
         }
@@ -56,9 +56,16 @@ impl Banner {
                     Some(1) => "1 tool".to_owned(),
                     Some(tools) => format!("{tools} tools"),
                 };
-                format!("upstream {}  {kind:5}  {revision}  {tools}", self.green(&name))
+                format!(
+                    "upstream {}  {kind:5}  {revision}  {tools}",
+                    self.screen.paint(Paint::Green, &name)
+                )
             }
-            Err(error) => format!("upstream {}  {kind:5}  {error}", self.red(&name)),
+            Err(error) => format!(
+                "upstream {}  {kind:5}  {}",
+                self.screen.paint(Paint::Red, &name),
+                harmless::line(error)
+            ),
         };
         self.say(&format!("{line}\n"));
     }
@@ -99,26 +106,6 @@ impl Banner {
         } else {
             let _ = std::io::stdout().write_all(text.as_bytes());
             let _ = std::io::stdout().flush();
-        }
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.coloured("1", text)
-    }
-
-    fn green(&self, text: &str) -> String {
-        self.coloured("32", text)
-    }
-
-    fn red(&self, text: &str) -> String {
-        self.coloured("31", text)
-    }
-
-    fn coloured(&self, code: &str, text: &str) -> String {
-        if self.colours {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
         }
     }
 }

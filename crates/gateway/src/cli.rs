@@ -48,6 +48,10 @@ enum Command {
         #[arg(default_value = "http://127.0.0.1:7080/health")]
         url: String,
     },
+    /// What a caller sees at an endpoint of a running gateway
+    Tools(ask::Tools),
+    /// Call a tool at an endpoint of a running gateway
+    Call(ask::Call),
     /// A small MCP server with one of everything, for first steps and tests
     Demo(Demo),
     /// Ends processes that would outlive the gateway; started by it
@@ -62,6 +66,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Check { file } => run::check(&file),
         Command::Status { admin, legacy, json } => ask::status(&admin, legacy, json),
         Command::Health { url } => ask::health(&url),
+        Command::Tools(arguments) => ask::tools(&arguments),
+        Command::Call(arguments) => ask::call(&arguments),
         Command::Demo(arguments) => run_demo(arguments),
         Command::Guard => {
             upstream::stdio::guard::keep(std::io::stdin().lock());

@@ -22,6 +22,7 @@ mod descriptors;
 
 mod admin;
 mod banner;
+mod terminal;
 mod telemetry;
 
 mod ask;
