@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 mod listing;
 mod calling;
 mod forms;
+mod status;
 
 /// `causeway` with these arguments.
 fn command(arguments: &[&str]) -> Command {

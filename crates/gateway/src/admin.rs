@@ -35,7 +35,7 @@ impl Page for Admin {
             }
             "/ready" | "/readyz" => {
                 let status = if health.is_ready() { 200 } else { 503 };
-                let upstreams = status::upstreams(&current, &self.knows);
+                let upstreams = status::upstreams(&current, &self.knows, &self.loading);
                 let text = serde_json::json!({ "ready": health.is_ready(), "draining": health.is_draining(), "upstreams": upstreams });
                 Some((status, JSON, text.to_string().into()))
             }
@@ -44,7 +44,7 @@ impl Page for Admin {
                     "version": env!("CARGO_PKG_VERSION"),
                     "uptime": health.uptime(),
                     "ready": health.is_ready(),
-                    "upstreams": status::upstreams(&current, &self.knows),
+                    "upstreams": status::upstreams(&current, &self.knows, &self.loading),
                     "malformed": status::malformed(&self.metrics),
                     "configuration": self.loading.shown(),
                     "legacy": status::legacy(&current),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proxy::Generation;
 use tokio::task::JoinSet;
@@ -14,7 +14,13 @@ const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// What the upstreams turned out to be, by name.
 #[derive(Default)]
 pub(crate) struct Introductions {
-    known: Mutex<HashMap<String, Result<Summary, String>>>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What one turned out to be, and when.
+pub(crate) struct Known {
+    pub(crate) outcome: Result<Summary, String>,
+    pub(crate) at: Instant,
 }
 
 /// Upstreams that are being asked. Dropping it ends the questions.
@@ -27,8 +33,17 @@ pub(crate) struct Asked {
 pub(crate) type Answered = (Arc<Upstream>, Result<Summary, String>);
 
 impl Introductions {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Result<Summary, String>>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Known {
+    pub(crate) fn now(outcome: Result<Summary, String>) -> Self {
+        Self {
+            outcome,
+            at: Instant::now(),
+        }
     }
 }
 

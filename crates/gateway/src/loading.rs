@@ -1,9 +1,12 @@
 //! How the served configuration came about, and why a later file is not it: for operators.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use upstream::kind::{Reach, Spoken};
+
+use crate::document::Plan;
 
 /// What is told and counted of loads.
 pub(crate) struct Loading {
@@ -12,6 +15,33 @@ pub(crate) struct Loading {
     since: IntGauge,
     /// What stands in the way of the file as it is now.
     refusal: Mutex<Option<String>>,
+    /// Upstreams of the served file that are switched off: their names and how they would be reached.
+    disabled: Mutex<Vec<Disabled>>,
+}
+
+/// An upstream that the file has and nobody serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disabled {
+    pub(crate) name: Arc<str>,
+    /// `http`, `sse` or `stdio`, as far as the file says.
+    pub(crate) transport: &'static str,
+}
+
+impl Disabled {
+    /// Those of a file.
+    pub(crate) fn of(plan: &Plan) -> Vec<Self> {
+        let disabled = plan.upstreams.iter().filter(|(settings, _)| settings.disabled);
+        disabled
+            .map(|(settings, _)| Self {
+                name: Arc::clone(&settings.name),
+                transport: match settings.reach {
+                    Reach::Url(_, Spoken::Sse) => "sse",
+                    Reach::Url(_, Spoken::Either | Spoken::StreamableHttp) => "http",
+                    Reach::Stdio(_) => "stdio",
+                },
+            })
+            .collect()
+    }
 }
 
 impl Loading {
@@ -19,7 +49,7 @@ impl Loading {
     ///
     /// # Errors
     /// When the registry holds one of these names already.
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, disabled: Vec<Disabled>) -> prometheus::Result<Self> {
         let reloads = IntCounterVec::new(
             Opts::new(
                 "causeway_reloads_total",
@@ -39,12 +69,14 @@ impl Loading {
             refused: reloads.with_label_values(&["refused"]),
             since,
             refusal: Mutex::default(),
+            disabled: Mutex::new(disabled),
         })
     }
 
     /// Another file is served from now on.
-    pub(crate) fn loaded(&self) {
+    pub(crate) fn loaded(&self, disabled: Vec<Disabled>) {
         *self.locked() = None;
+        *self.disabled.lock().unwrap_or_else(PoisonError::into_inner) = disabled;
         self.loaded.inc();
         self.since.set(now());
     }
@@ -65,10 +97,16 @@ impl Loading {
         })
     }
 
-    fn locked(&self) -> MutexGuard<'_, Option<String>> {
-        self.refusal
+    /// The upstreams that are switched off.
+    pub(crate) fn disabled(&self) -> Vec<Disabled> {
+        self.disabled
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

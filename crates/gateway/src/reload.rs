@@ -16,7 +16,7 @@ use upstream::Upstream;
 
 use crate::assemble::{House, Standing};
 use crate::document::Fixed;
-use crate::loading::Loading;
+use crate::loading::{Disabled, Loading};
 use crate::reading::{Content, Reading};
 use crate::retire::Retired;
 use crate::telemetry::Telemetry;
@@ -130,8 +130,8 @@ impl Reload {
         }
         self.content = content;
         match self.serve(reading) {
-            Ok(change) => {
-                self.loading.loaded();
+            Ok((change, disabled)) => {
+                self.loading.loaded(disabled);
                 Outcome::Loaded(change)
             }
             Err(said) => {
@@ -142,7 +142,7 @@ impl Reload {
     }
 
     /// Serves what was read from now on.
-    fn serve(&mut self, reading: Reading) -> Result<Change, String> {
+    fn serve(&mut self, reading: Reading) -> Result<(Change, Vec<Disabled>), String> {
         let Reading {
             source, plan, said, ..
         } = reading;
@@ -153,6 +153,7 @@ impl Reload {
             return Err(problems.render(&source));
         }
         let log = plan.log.clone();
+        let disabled = Disabled::of(&plan);
         let standing = self
             .house
             .assemble(plan, Some(&self.standing))
@@ -166,7 +167,7 @@ impl Reload {
             former.endpoints.cancel();
         }
         self.telemetry.follow(log.as_deref());
-        Ok(change)
+        Ok((change, disabled))
     }
 }
 

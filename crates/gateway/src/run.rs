@@ -21,8 +21,8 @@ use crate::compare;
 use crate::descriptors::Descriptors;
 use crate::document::Fixed;
 use crate::drain::{StopSignals, drain};
-use crate::introductions::{Answered, Asked, Introductions};
-use crate::loading::Loading;
+use crate::introductions::{Answered, Asked, Introductions, Known};
+use crate::loading::{Disabled, Loading};
 use crate::reading::{Content, Reading};
 use crate::reload::{Outcome, Parts, Reload};
 use crate::retire::Retired;
@@ -59,7 +59,8 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
     let opened = House::open(&plan, runtime.handle()).and_then(|house| {
-        let loading = Loading::new(&house.metrics).map_err(|error| format!("metrics: {error}"))?;
+        let loading =
+            Loading::new(&house.metrics, Disabled::of(&plan)).map_err(|error| format!("metrics: {error}"))?;
         let standing = house.assemble(plan, None)?;
         Ok((house, loading, standing))
     });
@@ -284,7 +285,7 @@ impl Shown<'_> {
         self.banner.upstream(upstream, outcome, width(&current));
         self.knows
             .lock()
-            .insert(upstream.name.to_string(), outcome.clone());
+            .insert(upstream.name.to_string(), Known::now(outcome.clone()));
     }
 }
 
@@ -300,7 +301,7 @@ fn example(generation: &Generation, knows: &Introductions) -> Option<Example> {
     let upstream = generation.upstreams.iter().find(|upstream| {
         let tools = known
             .get(&*upstream.name)
-            .and_then(|known| known.as_ref().ok()?.tools);
+            .and_then(|known| known.outcome.as_ref().ok()?.tools);
         &*upstream.name == "demo" && tools.is_some_and(|tools| tools > 0)
     })?;
     let reachable = generation

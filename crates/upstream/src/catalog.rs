@@ -107,6 +107,13 @@ impl Upstream {
         self.catalog_in_use(headers).stamp()
     }
 
+    /// How many tools it listed when it was asked last, with whatever credentials, and how long ago that was. Nothing is
+    /// asked for it; none when it was never listed, or is too long ago to be remembered.
+    pub fn known_tools(&self) -> Option<(usize, Duration)> {
+        let tools = self.catalogs.newest_tools()?;
+        Some((tools.items.len(), tools.age()))
+    }
+
     /// Told of the [`generation`](Catalog::generation) of each newer catalog of these credentials; 0 while
     /// there is none that is shown. As long as it is held, the catalog is kept fresh as if it were used. It ends when the
     /// upstream is removed, and when more sets of credentials are in use than are kept.

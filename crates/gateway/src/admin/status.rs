@@ -7,25 +7,54 @@ use proxy::Generation;
 use serde_json::{Value, json};
 
 use crate::introductions::Introductions;
+use crate::loading::Loading;
 
-/// One entry per upstream.
-pub(super) fn upstreams(current: &Generation, knows: &Introductions) -> Vec<Value> {
+/// One entry per upstream of the file, those that are switched off last.
+pub(super) fn upstreams(current: &Generation, knows: &Introductions, loading: &Loading) -> Vec<Value> {
     let known = knows.lock();
-    current
-        .upstreams
-        .iter()
-        .map(|upstream| {
-            let introduction = known.get(&*upstream.name);
-            json!({
-                "name": &*upstream.name,
-                "transport": upstream.kind(),
-                "up": upstream.is_up(),
-                "revision": upstream.eras().and_then(|eras| eras.newest()).map(|revision| revision.as_str()),
-                "tools": introduction.and_then(|introduction| introduction.as_ref().ok()?.tools),
-                "error": introduction.and_then(|introduction| introduction.as_ref().err()),
-            })
+    let alias = |name: &str| current.aliases.get(name).map(|alias| alias.as_str());
+    let served = current.upstreams.iter().map(|upstream| {
+        let introduction = known.get(&*upstream.name);
+        let eras = upstream.eras();
+        // A catalog is read anew behind; what was counted at the start stands in until there is one.
+        let tools = upstream.known_tools().or_else(|| {
+            let introduction = introduction?;
+            Some((
+                introduction.outcome.as_ref().ok()?.tools?,
+                introduction.at.elapsed(),
+            ))
+        });
+        let up = upstream.is_up();
+        let injection = current.injections.get(&upstream.name);
+        // One whose headers are made of what a call brings is sent nothing before there is a call.
+        let waits = introduction.is_none() || injection.is_some_and(|injection| injection.needs_call());
+        let state = match up {
+            true => "up",
+            false if waits && eras.is_none() => "unknown",
+            false => "down",
+        };
+        json!({
+            "name": &*upstream.name,
+            "alias": alias(&upstream.name),
+            "transport": upstream.kind(),
+            "state": state,
+            "up": up,
+            "revision": eras.and_then(|eras| eras.newest()).map(|revision| revision.as_str()),
+            "tools": tools.map(|(count, _)| count),
+            "tools_age": tools.map(|(_, age)| age.as_secs()),
+            "error": introduction.and_then(|introduction| introduction.outcome.as_ref().err()),
         })
-        .collect()
+    });
+    let disabled = loading.disabled().into_iter().map(|disabled| {
+        json!({
+            "name": &*disabled.name,
+            "alias": alias(&disabled.name),
+            "transport": disabled.transport,
+            "state": "disabled",
+            "up": false,
+        })
+    });
+    served.chain(disabled).collect()
 }
 
 /// Who came through the door of legacy SSE, those who came last first.

@@ -1,44 +1,65 @@
 //! What a running gateway says of itself, as tables: coloured for people, plain for pipes.
 
-use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::terminal::table::{Cell, Table};
+use crate::terminal::{Paint, Screen, harmless};
+
 /// The upstreams, and what an operator should look at.
 pub(super) fn upstreams(status: &Value) {
-    let colours = std::io::stdout().is_terminal();
-    let empty = Vec::new();
-    let upstreams = status["upstreams"].as_array().unwrap_or(&empty);
-    let width = upstreams
-        .iter()
-        .map(|upstream| text(upstream, "name").len())
-        .max()
-        .unwrap_or(0)
-        .max(8);
-    println!(
-        "{:width$}  {:9}  {:10}  {:>5}  STATE",
-        "UPSTREAM", "TRANSPORT", "REVISION", "TOOLS"
-    );
+    let screen = Screen::stdout();
+    let upstreams = list(&status["upstreams"]);
+    let mut table = Table::new(&[
+        "UPSTREAM",
+        "ALIAS",
+        "TRANSPORT",
+        "REVISION",
+        "TOOLS",
+        "LISTED",
+        "STATE",
+    ]);
+    let mut reasons = Vec::new();
     for upstream in upstreams {
-        let up = upstream["up"].as_bool().unwrap_or(false);
-        let state = if up {
-            "up".to_owned()
-        } else {
-            format!("down: {}", text(upstream, "error"))
+        let (state, paint) = match upstream["state"].as_str() {
+            Some("up") => ("up", Paint::Green),
+            Some("unknown") => ("not asked yet", Paint::Yellow),
+            Some("disabled") => ("disabled", Paint::Dim),
+            Some(_) | None => ("down", Paint::Red),
         };
-        let state = painted(colours, if up { "32" } else { "31" }, &state);
-        let tools = upstream["tools"]
-            .as_u64()
-            .map_or("-".to_owned(), |tools| tools.to_string());
-        println!(
-            "{:width$}  {:9}  {:10}  {tools:>5}  {state}",
-            text(upstream, "name"),
-            text(upstream, "transport"),
-            text(upstream, "revision")
-        );
+        // Of one that is up, an error is of before.
+        let error = upstream["error"]
+            .as_str()
+            .filter(|_| state != "up")
+            .map(harmless::line);
+        let mut said = state.to_owned();
+        if let Some(error) = error {
+            if screen.is_terminal() {
+                reasons.push(format!(
+                    "{}: {error}",
+                    screen.paint(paint, &text(upstream, "name"))
+                ));
+            } else {
+                said = format!("{state}: {error}");
+            }
+        }
+        let number = |key: &str| upstream[key].as_u64();
+        table.row(vec![
+            Cell::painted(text(upstream, "name"), Paint::Bold),
+            Cell::new(text(upstream, "alias")),
+            Cell::new(text(upstream, "transport")),
+            Cell::new(text(upstream, "revision")),
+            Cell::new(number("tools").map_or("-".to_owned(), |tools| tools.to_string())),
+            Cell::new(number("tools_age").map_or("-".to_owned(), |age| ago(Duration::from_secs(age)))),
+            Cell::painted(said, paint),
+        ]);
     }
-    for malformed in status["malformed"].as_array().unwrap_or(&empty) {
+    print!("{}", table.shown(screen));
+    for reason in reasons {
+        println!("{reason}");
+    }
+    for malformed in list(&status["malformed"]) {
         println!(
             "{} gave {} results of `{}` that are not of their shape; they were passed on",
             text(malformed, "upstream"),
@@ -52,46 +73,44 @@ pub(super) fn upstreams(status: &Value) {
     let configuration = &status["configuration"];
     if let Some(refused) = configuration["refused"].as_str() {
         let refusal = "the file has changed and cannot be loaded; what was loaded before goes on:";
-        println!("{}", painted(colours, "31", refusal));
+        println!("{}", screen.paint(Paint::Red, refusal));
         print!("{refused}");
     }
 }
 
 /// Who came through the door of legacy SSE.
 pub(super) fn legacy(status: &Value) {
-    let empty = Vec::new();
-    let uses = status["legacy"].as_array().unwrap_or(&empty);
+    let uses = list(&status["legacy"]);
     if uses.is_empty() {
         println!("nobody has come by legacy SSE since the start");
         return;
     }
-    let widest = |key: &str, least: usize| {
-        let lengths = uses.iter().map(|used| text(used, key).chars().count());
-        lengths.max().unwrap_or(0).max(least)
-    };
-    let (client, route, upstream) = (widest("client", 6), widest("route", 5), widest("upstream", 8));
-    let head = format!(
-        "{:client$}  {:route$}  {:upstream$}  SESSIONS  LAST",
-        "CLIENT", "ROUTE", "UPSTREAM"
-    );
-    println!("{}", painted(std::io::stdout().is_terminal(), "1", &head));
+    let mut table = Table::new(&["CLIENT", "ROUTE", "UPSTREAM", "SESSIONS", "LAST"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for used in uses {
         let last = Duration::from_secs(used["last_used"].as_u64().unwrap_or(0));
-        println!(
-            "{:client$}  {:route$}  {:upstream$}  {:>8}  {} ago",
-            text(used, "client"),
-            text(used, "route"),
-            text(used, "upstream"),
-            used["sessions"].as_u64().unwrap_or(0),
-            rough(now.saturating_sub(last))
-        );
+        table.row(vec![
+            Cell::new(text(used, "client")),
+            Cell::new(text(used, "route")),
+            Cell::new(text(used, "upstream")),
+            Cell::new(used["sessions"].as_u64().unwrap_or(0).to_string()),
+            Cell::new(ago(now.saturating_sub(last))),
+        ]);
     }
+    print!("{}", table.shown(Screen::stdout()));
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The text of a member, or a dash.
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or("-")
+fn text(value: &Value, key: &str) -> String {
+    harmless::line(value[key].as_str().unwrap_or("-")).into_owned()
+}
+
+fn ago(length: Duration) -> String {
+    format!("{} ago", rough(length))
 }
 
 /// A length of time in its largest unit: `3 h`.
@@ -103,12 +122,4 @@ fn rough(length: Duration) -> String {
         .find(|(of, _)| seconds >= *of)
         .unwrap_or((1, "s"));
     format!("{} {}", seconds / unit.0, unit.1)
-}
-
-fn painted(colours: bool, code: &str, text: &str) -> String {
-    if colours {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
-    }
 }

@@ -161,6 +161,14 @@ impl Catalogs {
         entry
     }
 
+    /// The list of tools that was read last, of all credentials.
+    pub(super) fn newest_tools(&self) -> Option<Arc<List>> {
+        let all = self.locked();
+        all.values()
+            .filter_map(|entry| entry.tools())
+            .min_by_key(|tools| tools.age())
+    }
+
     fn locked(&self) -> MutexGuard<'_, HashMap<Credentials, Arc<Entry>>> {
         self.by_credentials
             .lock()
