@@ -4,7 +4,7 @@ mod lists;
 mod torture;
 
 use harness::{
-    Client, Gateway, Mood, Reply, Running, Server,
+    Client, Gateway, MODERN, Mood, Reply, Running, Server,
     questions::{self, completed, input_required, named},
 };
 use serde_json::{Value, json};
@@ -244,6 +244,19 @@ async fn a_call_is_recorded_with_its_server_and_under_the_name_that_it_has_there
         .await;
     assert_eq!(record["upstream"], "Old_one", "{record}");
     assert_eq!(record["tool"], "echo", "{record}");
+}
+
+/// As its lists are read, and as all its other callers are heard: what one of them changes the others hear of.
+#[tokio::test]
+async fn a_server_of_both_eras_is_called_in_the_newest_by_everybody() {
+    let (dual, other) = (Server::start(Mood::Dual).await, Server::start(Mood::Modern).await);
+    let gateway = two(&dual, &other).await;
+
+    for client in of_both_eras(&gateway).await {
+        dual.forget();
+        client.call("new__echo", json!({ "message": "hi" })).await;
+        assert_eq!(dual.only("tools/call").revision(), MODERN);
+    }
 }
 
 #[tokio::test]

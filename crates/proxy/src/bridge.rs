@@ -127,8 +127,9 @@ impl Hop {
         })
     }
 
-    /// The way of a call from an endpoint of many servers: a session of its client is with the endpoint. Where the
-    /// server knows sessions, that one's calls have one of their own there.
+    /// The way of a call from an endpoint of many servers: in the newest era that the server speaks, as its lists are
+    /// read. A session of its client is with the endpoint; where the server knows nothing but sessions, that one's calls
+    /// have one of their own there.
     async fn from_endpoint(
         call: &Call,
         upstream: &Arc<Upstream>,
@@ -136,9 +137,8 @@ impl Hop {
         deadline: &mut Deadline,
     ) -> Result<Self, Failure> {
         let eras = match upstream.eras() {
-            Some(eras) if call.era == Era::Modern || eras.legacy != Legacy::Unasked => eras,
-            _ if call.era == Era::Modern => deadline.keep(upstream.learn(headers)).await?,
-            _ => deadline.keep(upstream.learn_both(headers)).await?,
+            Some(eras) => eras,
+            None => deadline.keep(upstream.learn(headers)).await?,
         };
         let client = call
             .session
@@ -148,7 +148,7 @@ impl Hop {
             (Era::Modern, Some(_), _) => Self::same(upstream, Conversation::Bridged, call.revision),
             (Era::Modern, None, Legacy::Spoken(server)) => Self::down(upstream, call, server)?,
             (Era::Modern, None, _) => Self::down(upstream, call, Revision::LATEST_LEGACY)?,
-            (Era::Legacy, _, Legacy::Spoken(server)) => {
+            (Era::Legacy, None, Legacy::Spoken(server)) => {
                 let between = Between { client, server };
                 let pooled = match &call.session {
                     Some(session) => {
