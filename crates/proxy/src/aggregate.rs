@@ -68,7 +68,11 @@ impl Aggregate {
         }
         Some(Self {
             members,
-            style: route.face.names,
+            // A single one needs no alias to be told apart.
+            style: match (names.len(), route.face.names) {
+                (1, Style::LlmSafe) => Style::Bare,
+                (_, style) => style,
+            },
             instructions: route.face.instructions.clone(),
         })
     }

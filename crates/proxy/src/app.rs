@@ -293,7 +293,11 @@ type Arrival = (Destination, Parameters, Arc<[String]>);
 
 /// Finds where a request leads.
 fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result<Arrival, Failure> {
-    let (to, mut bound) = match route.choose(&parameters) {
+    let found = match route.choose(&parameters) {
+        Found::One(name) if route.face.from_catalog => Found::Several(vec![name]),
+        found => found,
+    };
+    let (to, mut bound) = match found {
         Found::One(name) => {
             let upstream = current.upstreams.get(&name).cloned();
             let bound = current.injection(&name).map(|injection| injection.parameters());

@@ -71,6 +71,8 @@ pub struct Face {
     pub names: Style,
     /// What several are said to be for, in place of what they say themselves.
     pub instructions: Option<Arc<str>>,
+    /// Whether a single one is shown as several are: its greeting and its lists from what is known of it, at once.
+    pub from_catalog: bool,
 }
 
 /// What legacy sessions are to a route.

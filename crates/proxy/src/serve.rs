@@ -18,6 +18,9 @@ use crate::handshake::begin_session;
 use crate::incoming::Incoming;
 use crate::session::questions::Asked;
 
+/// Header lines.
+type Injected = Vec<(http::HeaderName, http::HeaderValue)>;
+
 /// A call and what became of it so far. It owns all it needs, so that it can go on without its client.
 pub(crate) struct Served {
     pub(crate) call: Call,
@@ -191,12 +194,20 @@ fn means_nothing(call: &Call) -> bool {
 
 /// The headers that go to an upstream with this call.
 pub(crate) fn admit(current: &Generation, visit: &Visit, upstream: &Upstream) -> Result<Headers, Failure> {
-    let injected = match current.injection(&upstream.name) {
-        Some(injection) => injection.render(visit).map_err(Failure::Header)?,
-        None => Vec::new(),
-    };
     Ok(Headers {
-        injected,
+        injected: injected(current, visit, upstream)?,
         passed: policy::headers::passed_on(&visit.headers),
     })
+}
+
+/// Those of them that are ours.
+pub(crate) fn injected(
+    current: &Generation,
+    visit: &Visit,
+    upstream: &Upstream,
+) -> Result<Injected, Failure> {
+    match current.injection(&upstream.name) {
+        Some(injection) => injection.render(visit).map_err(Failure::Header),
+        None => Ok(Vec::new()),
+    }
 }

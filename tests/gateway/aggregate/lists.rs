@@ -1,4 +1,9 @@
 //! Lists of many servers: page by page, with whom is up, and at once when they were read before.
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use harness::{Gate, Gateway, Mood, Reply, Server};
 use serde_json::{Value, json};
 
@@ -131,4 +136,41 @@ async fn one_that_hangs_keeps_nobody_from_the_others() {
 
     assert_eq!(values(&listed, "tools", "name"), ["up__t0"]);
     assert_eq!(listed["_meta"]["dev.causeway/degraded"], json!(["hanging"]));
+}
+
+#[tokio::test]
+async fn a_single_server_that_sleeps_keeps_nobody_waiting_where_its_catalog_is_asked() {
+    for mood in [Mood::Modern, Mood::Sessionful("2025-06-18")] {
+        let (never, sleeps) = (Gate::closed(), Arc::new(AtomicBool::new(false)));
+        let (listed, asleep) = (tools(2), Arc::clone(&sleeps));
+        let server = Server::of(mood)
+            .on("tools/list", move |request| match asleep.load(Ordering::SeqCst) {
+                true => Reply::stream().wait(&never),
+                false => Reply::result(request, &listed),
+            })
+            .unchecked()
+            .start()
+            .await;
+        let gateway = Gateway::new()
+            .server("one", &server)
+            .config("routes: [{ path: /mcp, lists: catalog }]")
+            .start()
+            .await;
+        gateway
+            .client("/mcp")
+            .modern()
+            .ask("tools/list", json!({}))
+            .await
+            .result();
+
+        sleeps.store(true, Ordering::SeqCst);
+
+        for client in [
+            gateway.client("/mcp").modern(),
+            gateway.client("/mcp").legacy("2025-11-25").await,
+        ] {
+            let listed = client.ask("tools/list", json!({})).await.result();
+            assert_eq!(values(&listed, "tools", "name"), ["t0", "t1"]);
+        }
+    }
 }

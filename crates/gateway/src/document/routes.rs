@@ -82,6 +82,7 @@ fn route(fields: &mut Fields<'_>, shown: &Shown<'_>) -> Option<Route> {
         curations: shown.curations.clone(),
         names: names(&fields.optional("names")),
         instructions: instructions(&fields.optional("instructions"), shown.environment),
+        from_catalog: lists(&fields.optional("lists")),
     };
     let choice = match (listed.is_written(), choose.is_written()) {
         (true, true) => {
@@ -156,6 +157,12 @@ fn names(field: &Field<'_>) -> Style {
         ("bare", Style::Bare),
     ];
     field.choice(&words).map_or(Style::default(), Located::into_value)
+}
+
+/// `lists: server | catalog`: whether a route with one upstream answers lists from what is known of it.
+fn lists(field: &Field<'_>) -> bool {
+    let words = [("server", false), ("catalog", true)];
+    field.choice(&words).is_some_and(Located::into_value)
 }
 
 fn instructions(field: &Field<'_>, environment: &dyn Environment) -> Option<Arc<str>> {

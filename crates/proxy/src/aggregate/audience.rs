@@ -9,10 +9,9 @@ use super::view::Views;
 use super::{Aggregate, Member};
 use crate::call::Visit;
 use crate::generation::Generation;
-use crate::serve::admit;
+use crate::serve::injected;
 
-/// One who looks at an endpoint, for as long as a request or a stream lives. It holds nothing of the configuration
-/// that it began with but its servers.
+/// One who looks at an endpoint. It holds nothing of the configuration that it began with but its servers.
 pub(crate) struct Audience {
     /// In the order of the endpoint; without headers where the request does not bring what they are made of. Who does
     /// not is not shown that server.
@@ -23,10 +22,17 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
+    /// Whoever sends this request, for as long as that is served.
     pub(crate) fn of(current: &Generation, visit: &Visit, aggregate: &Aggregate) -> Self {
         let members = aggregate.members.iter().map(|member| {
-            let headers = admit(current, visit, &member.upstream);
-            (member.clone(), headers.ok().map(Headers::into_kept))
+            let injected = injected(current, visit, &member.upstream).ok();
+            let headers = injected.map(|injected| {
+                Arc::new(Headers {
+                    injected,
+                    passed: Vec::new(),
+                })
+            });
+            (member.clone(), headers)
         });
         Self {
             members: members.collect(),
@@ -34,5 +40,15 @@ impl Audience {
             instructions: aggregate.instructions.clone(),
             views: Arc::clone(&current.views),
         }
+    }
+
+    /// The same, for as long as a stream lives.
+    pub(crate) fn kept(mut self) -> Self {
+        for (_, headers) in &mut self.members {
+            *headers = headers
+                .take()
+                .map(|headers| Arc::unwrap_or_clone(headers).into_kept());
+        }
+        self
     }
 }

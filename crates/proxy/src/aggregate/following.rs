@@ -57,7 +57,12 @@ pub(super) async fn listen(
     audience: Audience,
 ) -> Result<Answer, Failure> {
     let (id, interest) = wanted(&call.message)?;
-    let follows = Follows::begin(Arc::new(audience), Arc::clone(&current.endpoints), interest).await;
+    let follows = Follows::begin(
+        Arc::new(audience.kept()),
+        Arc::clone(&current.endpoints),
+        interest,
+    )
+    .await;
     let stream = subscribe(Box::new(follows), &id);
     let deadline = Deadline::begin(&call.visit.to.name().into(), Timeouts::default());
     let incoming = Incoming::of(stream, call.message.clone(), deadline);

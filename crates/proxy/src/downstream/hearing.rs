@@ -47,7 +47,7 @@ impl Source {
                 Ok(Self::Server(Arc::clone(upstream), headers.into_kept()))
             }
             Destination::Many(aggregate) => {
-                let audience = Audience::of(current, visit, aggregate);
+                let audience = Audience::of(current, visit, aggregate).kept();
                 Ok(Self::Endpoint(Arc::new(audience), Arc::clone(&current.endpoints)))
             }
         }

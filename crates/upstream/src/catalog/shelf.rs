@@ -218,7 +218,9 @@ impl Entry {
         state.is_kept = true;
         // What failed while somebody used it says nothing of now.
         if state.catalog.is_none() || state.is_given_up() {
-            (state.catalog, state.failing, state.awaited) = (None, None, Some(now));
+            let forgotten = state.catalog.take();
+            self.tally.change(forgotten.as_deref(), None);
+            (state.failing, state.awaited) = (None, Some(now));
         }
         true
     }

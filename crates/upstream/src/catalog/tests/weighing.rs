@@ -67,6 +67,27 @@ async fn what_is_listed_and_read_is_counted_and_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_shown_any_more_is_not_counted() {
+    let server = Lister::modern(&["a"]);
+    let registry = Registry::new();
+    let metrics = Arc::new(Metrics::new(&registry).unwrap());
+    let transport = Box::new(server.clone());
+    let upstream = Upstream::new("docs".into(), Timeouts::default(), transport, None, metrics);
+    let upstream = Arc::new(upstream);
+    upstream.catalog(&Headers::default(), WITHIN).await.unwrap();
+    server.is(|manner| manner.fails = Some(Fault::Unauthorized(401)));
+    server.tells("notifications/tools/list_changed");
+    wait(Duration::from_secs(30 * 60)).await;
+
+    // Nobody has used it for so long that nobody keeps it fresh.
+    upstream.catalog(&Headers::default(), WITHIN).await.unwrap_err();
+
+    let counted = shown(&registry);
+    let tools = counted.iter().find(|line| line.contains(r#"list="tools""#));
+    assert!(tools.is_some_and(|line| line.ends_with(" 0")), "{counted:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cached_tool_takes_little_more_than_its_text() {
     let server = Lister::modern(&[]);
     let names: Vec<String> = (0..5_000)
