@@ -8,6 +8,7 @@ mod listing;
 mod calling;
 mod forms;
 mod status;
+mod importing;
 
 /// `causeway` with these arguments.
 fn command(arguments: &[&str]) -> Command {

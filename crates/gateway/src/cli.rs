@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::demo::Demo;
-use crate::{ask, demo, run};
+use crate::import::Import;
+use crate::{ask, demo, import, run};
 
 /// An MCP gateway: every MCP client reaches every MCP server through one door.
 #[derive(Parser)]
@@ -52,6 +53,8 @@ enum Command {
     Tools(ask::Tools),
     /// Call a tool at an endpoint of a running gateway
     Call(ask::Call),
+    /// Make our file of those that clients have
+    Import(Import),
     /// A small MCP server with one of everything, for first steps and tests
     Demo(Demo),
     /// Ends processes that would outlive the gateway; started by it
@@ -68,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Health { url } => ask::health(&url),
         Command::Tools(arguments) => ask::tools(&arguments),
         Command::Call(arguments) => ask::call(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Demo(arguments) => run_demo(arguments),
         Command::Guard => {
             upstream::stdio::guard::keep(std::io::stdin().lock());

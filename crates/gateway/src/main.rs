@@ -26,6 +26,7 @@ mod terminal;
 mod telemetry;
 
 mod ask;
+mod import;
 mod demo;
 
 use std::process::ExitCode;

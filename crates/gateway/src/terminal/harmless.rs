@@ -79,7 +79,7 @@ fn is_break(c: char) -> bool {
 
 /// Controls of the terminal, of direction and of annotation, and what is not seen at all. The joiners stay, without which
 /// some languages cannot be written.
-fn is_harmful(c: char) -> bool {
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
