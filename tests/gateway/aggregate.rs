@@ -1,6 +1,7 @@
 //! Many servers at one endpoint: what each has under names that say whose it is, what each says as if it were alone.
 mod changes;
 mod lists;
+mod sessions;
 mod torture;
 
 use harness::{

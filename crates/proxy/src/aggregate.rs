@@ -29,6 +29,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::{Route, SessionRule};
+use crate::session::Claims;
 
 pub(crate) use audience::Audience;
 pub(crate) use exposing::{Exposing, renamed};
@@ -75,6 +76,18 @@ impl Aggregate {
             },
             instructions: route.face.instructions.clone(),
         })
+    }
+
+    /// A session with the endpoint is over, and with it those that its calls had with the servers.
+    pub(crate) fn end(&self, claims: &Claims) {
+        end(&self.members, claims);
+    }
+}
+
+fn end<'m>(members: impl IntoIterator<Item = &'m Member>, claims: &Claims) {
+    let scope = claims.scope();
+    for member in members {
+        member.upstream.release(&scope);
     }
 }
 

@@ -347,6 +347,9 @@ async fn delete(
     };
     current.sessions.end(&session);
     current.account.metrics().sessions_ended.inc();
+    if let Destination::Many(aggregate) = &visit.to {
+        aggregate.end(&session);
+    }
     if let Some(upstream) = visit.to.only() {
         let injected = match current.injection(&upstream.name) {
             Some(injection) => injection.render(&visit).unwrap_or_default(),

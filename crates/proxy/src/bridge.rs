@@ -157,8 +157,7 @@ impl Hop {
                         let said = greeting
                             .as_ref()
                             .and_then(|greeting| greeting.get("capabilities"));
-                        let scope = format!("{}{}", session.id, String::from_utf8_lossy(&session.principal));
-                        of_those_who_can_be_asked(between, said.unwrap_or(b"{}"), scope.as_bytes())?
+                        of_those_who_can_be_asked(between, said.unwrap_or(b"{}"), &session.scope())?
                     }
                     None => Pooled::default(),
                 };

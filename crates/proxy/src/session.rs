@@ -403,6 +403,13 @@ impl Claims {
         Duration::from_secs(self.expires.saturating_sub(seconds(SystemTime::now())))
     }
 
+    /// Whose the sessions are that its calls have with servers of an endpoint of many: its own.
+    pub(crate) fn scope(&self) -> Vec<u8> {
+        let mut scope = self.id.to_string().into_bytes();
+        scope.extend_from_slice(&self.principal);
+        scope
+    }
+
     /// The session with the upstream.
     pub(crate) fn with_upstream(&self) -> Session {
         Session {

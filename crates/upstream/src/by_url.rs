@@ -266,6 +266,11 @@ impl Transport for ByUrl {
         }
     }
 
+    fn release(&self, scope: &[u8]) {
+        self.found.http.release(scope);
+        self.found.sse.release(scope);
+    }
+
     async fn stop(&self) {
         self.found.sse.stop().await;
         self.found.http.stop().await;

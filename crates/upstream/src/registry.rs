@@ -205,6 +205,12 @@ impl Upstream {
         self.end_behind(&current, headers).await;
     }
 
+    /// Ends what the gateway keeps here for nobody outside of this [`Pooled::scope`](crate::Pooled::scope), at the end
+    /// of whose it was. Nothing of it may be used any more.
+    pub fn release(&self, scope: &[u8]) {
+        self.transport.release(scope);
+    }
+
     /// Ends a session as the upstream knows it.
     pub(crate) async fn end_behind(&self, session: &Session, headers: &Headers) {
         self.transport.end(session, headers).await;

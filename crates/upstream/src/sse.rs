@@ -141,6 +141,10 @@ impl Transport for Sse {
         self.connections.end_session(session);
     }
 
+    fn release(&self, scope: &[u8]) {
+        self.connections.release(scope);
+    }
+
     async fn stop(&self) {
         self.connections.stop().await;
     }

@@ -155,6 +155,10 @@ impl Transport for Stdio {
         self.children.end_session(session);
     }
 
+    fn release(&self, scope: &[u8]) {
+        self.children.release(scope);
+    }
+
     async fn stop(&self) {
         self.children.stop().await;
     }

@@ -157,6 +157,10 @@ impl Transport for StreamableHttp {
         self.server.end_session(session, &headers.injected).await;
     }
 
+    fn release(&self, scope: &[u8]) {
+        self.server.release(scope);
+    }
+
     async fn stop(&self) {
         self.server.end_all().await;
     }

@@ -57,7 +57,8 @@ pub struct Pooled {
     /// The client capabilities to declare in its `initialize`: the text of an object. With none of them it
     /// may be shared by everybody who presents the same credentials.
     pub capabilities: Option<Arc<str>>,
-    /// Whose it is: the principal. Empty where no capabilities are declared.
+    /// Whose it is: a principal's, or a session's with an endpoint of many servers. Empty where no capabilities are
+    /// declared.
     pub scope: Arc<[u8]>,
 }
 
@@ -168,6 +169,10 @@ pub trait Transport: Send + Sync {
 
     /// Ends a session that a client began. A session that is unknown has ended already.
     async fn end(&self, session: &Session, headers: &Headers);
+
+    /// Ends the sessions of the gateway's own that are of nobody outside of this [`Pooled::scope`]: whose they were is
+    /// gone.
+    fn release(&self, _scope: &[u8]) {}
 
     /// Ends everything this transport keeps running: processes and their tasks.
     async fn stop(&self);

@@ -10,6 +10,7 @@ use super::{Aggregate, Member};
 use crate::call::Visit;
 use crate::generation::Generation;
 use crate::serve::injected;
+use crate::session::Claims;
 
 /// One who looks at an endpoint. It holds nothing of the configuration that it began with but its servers.
 pub(crate) struct Audience {
@@ -22,6 +23,11 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
+    /// The session with the endpoint is over, and with it those that its calls had with the servers.
+    pub(crate) fn end(&self, claims: &Claims) {
+        super::end(self.members.iter().map(|(member, _)| member), claims);
+    }
+
     /// Whoever sends this request, for as long as that is served.
     pub(crate) fn of(current: &Generation, visit: &Visit, aggregate: &Aggregate) -> Self {
         let members = aggregate.members.iter().map(|member| {

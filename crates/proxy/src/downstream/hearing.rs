@@ -57,7 +57,7 @@ impl Source {
     pub(crate) async fn end(&self, claims: &Claims) {
         match self {
             Self::Server(upstream, headers) => upstream.end(&claims.with_upstream(), headers).await,
-            Self::Endpoint(..) => {}
+            Self::Endpoint(audience, _) => audience.end(claims),
         }
     }
 }

@@ -159,6 +159,18 @@ impl Connections {
         }
     }
 
+    /// Ends the connections that serve nobody outside of this scope.
+    pub(super) fn release(&self, scope: &[u8]) {
+        let mut places = self.locked();
+        let of_scope = places
+            .by_key
+            .extract_if(|key, _| key.pooled.is_private() && *key.pooled.scope == *scope);
+        // One that is just being opened is ended for want of use.
+        for (connection, _) in of_scope.filter_map(|(_, place)| place.taken()) {
+            connection.stop();
+        }
+    }
+
     /// Ends all connections, those included that are just being opened; there are no others after that.
     pub(super) async fn stop(&self) {
         self.stopping.cancel();

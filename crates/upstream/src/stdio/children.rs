@@ -198,6 +198,16 @@ impl Children {
         }
     }
 
+    /// Ends the children that serve nobody outside of this scope.
+    pub(super) fn release(&self, scope: &[u8]) {
+        let mut slots = self.pooled();
+        let of_scope = slots.extract_if(|pooled, _| pooled.is_private() && *pooled.scope == *scope);
+        // One that is just starting is ended for want of use.
+        for wire in of_scope.filter_map(|(_, slot)| slot.taken()) {
+            wire.stop();
+        }
+    }
+
     /// Ends all children, those included that are just starting; there are no others after that.
     pub(super) async fn stop(&self) {
         self.stopping.cancel();

@@ -238,6 +238,21 @@ impl Server {
         lease
     }
 
+    /// Ends the sessions that are of nobody outside of this scope, each once no call runs in it any more.
+    pub(super) fn release(self: &Arc<Self>, scope: &[u8]) {
+        let mut table = self.pooled.locked();
+        let of_scope = table
+            .by_key
+            .extract_if(|key, _| key.pooled.is_private() && *key.pooled.scope == *scope);
+        let of_scope: Vec<_> = of_scope.map(|(_, place)| place).collect();
+        drop(table);
+        for place in of_scope {
+            if place.retire() {
+                self.end_aside(place);
+            }
+        }
+    }
+
     /// Ends all sessions that are a principal's own, as far as the server takes it in time.
     pub(super) async fn end_all(self: &Arc<Self>) {
         self.pooled.stopping.cancel();
