@@ -21,6 +21,7 @@ mod listening;
 mod resume;
 mod restart;
 mod limits;
+mod results;
 mod upstream_faults;
 mod sse_servers;
 mod children;

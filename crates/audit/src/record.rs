@@ -32,6 +32,9 @@ pub struct Record<'a> {
     /// The tool, for `tools/call`; the prompt or the resource for their methods.
     #[serde(rename = "tool")]
     pub subject: Option<&'a str>,
+    /// For a tool whose results are kept: `hit`, `joined` when another's call answered it, or `miss`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<&'static str>,
     /// What became of it.
     pub outcome: Outcome,
     /// The HTTP status of our answer; absent when the client left before there was one.
@@ -127,6 +130,7 @@ mod tests {
             door: "http",
             method: Some("tools/call"),
             subject: Some("line\nbreak \u{1b}[31m"),
+            cache: None,
             outcome: Outcome::ToolError,
             status: Some(200),
             duration_ms: 1.5,

@@ -11,7 +11,7 @@ use audit::{Log, To};
 use config::{KeyRing, Secret};
 use policy::Gate;
 use prometheus::IntCounter;
-use proxy::{Account, Generation, Health, Sessions};
+use proxy::{Account, Generation, Health, Results, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use upstream::catalog::Store;
@@ -32,6 +32,7 @@ pub(crate) struct House {
     health: Arc<Health>,
     detached: TaskTracker,
     held: TaskTracker,
+    results: Arc<Results>,
     client: Arc<egress::Client>,
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
@@ -83,6 +84,7 @@ impl House {
         Ok(Self {
             guard: Arc::new(Guard::new(executable)),
             fixed: plan.fixed.clone(),
+            results: Results::new(account.metrics()),
             account: Arc::new(account),
             health: Arc::new(Health::default()),
             detached: TaskTracker::new(),
@@ -178,6 +180,8 @@ impl House {
             gate,
             admin_gate,
             sessions,
+            caching: plan.caching,
+            results: Arc::clone(&self.results),
             bounds: proxy::Bounds {
                 body: plan.bounds.body,
                 headers: plan.bounds.headers,
@@ -187,6 +191,7 @@ impl House {
                 idle: plan.bounds.idle,
                 stalled: plan.bounds.stalled,
                 parked: plan.bounds.parked,
+                results: plan.bounds.results,
             },
             public_url: plan.public_url,
             account: Arc::clone(&self.account),

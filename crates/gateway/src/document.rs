@@ -3,6 +3,7 @@
 
 mod routes;
 mod resume;
+mod cache;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,11 +16,11 @@ use config::scalar::{self, Wrong};
 use config::{Environment, Field, Fields, Located, Problems, Secret, Source, WeakKey};
 use mcp::expose::Alias;
 use policy::{Curation, Injection};
-use proxy::Routes;
+use proxy::{Caching, Routes};
 
 /// Sections that the file may have one day. A file that relies on one must not be served as if it
 /// did not.
-const NOT_YET: [&str; 4] = ["tls", "allow", "rates", "cache"];
+const NOT_YET: [&str; 3] = ["tls", "allow", "rates"];
 
 /// The whole file as meant.
 pub(crate) struct Plan {
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     /// What upstreams are called at endpoints of many.
     pub(crate) aliases: HashMap<Arc<str>, Alias>,
     pub(crate) routes: Routes,
+    /// Of which tools results are kept.
+    pub(crate) caching: Caching,
     pub(crate) bounds: Bounds,
     pub(crate) log: Option<String>,
     pub(crate) grace: Duration,
@@ -71,6 +74,7 @@ pub(crate) struct Bounds {
     pub(crate) idle: Duration,
     pub(crate) stalled: Duration,
     pub(crate) parked: Duration,
+    pub(crate) results: usize,
 }
 
 /// Reads the file. What it returns is only good when no mistake was reported.
@@ -108,6 +112,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         environment,
     };
     let routes = routes::check(&fields.optional("routes"), &shown);
+    let caching = cache::check(&fields.optional("cache"), &fields.optional("upstreams"));
     let bounds = bounds(&fields.optional("bounds"));
     let calls = audit(&fields.optional("audit"));
     let log = telemetry(&fields.optional("telemetry"));
@@ -140,6 +145,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         upstreams,
         aliases,
         routes,
+        caching,
         bounds,
         log,
         grace,
@@ -372,6 +378,7 @@ fn bounds(field: &Field<'_>) -> Bounds {
         idle: Duration::from_secs(60),
         stalled: Duration::from_secs(30),
         parked: Duration::from_secs(300),
+        results: 64 << 20,
     };
     let Some(mut fields) = field.fields() else {
         return bounds;
@@ -388,6 +395,7 @@ fn bounds(field: &Field<'_>) -> Bounds {
     size("body", &mut bounds.body);
     size("answer", &mut bounds.answer);
     size("headers", &mut bounds.headers);
+    size("results", &mut bounds.results);
     bounds.depth = fields
         .optional("depth")
         .number(8..=200)

@@ -16,6 +16,7 @@ use crate::call::Visit;
 use crate::failure::Verdict;
 use crate::legacy::{LegacyUse, LegacyUses};
 use crate::metrics::Metrics;
+use crate::results::Lookup;
 use crate::route::Route;
 use crate::trace::Trace;
 
@@ -43,6 +44,7 @@ pub(crate) struct Entry {
     door: &'static str,
     message: Option<Message>,
     first_answer: Option<Instant>,
+    lookup: Option<Lookup>,
     bytes_out: u64,
     closed: bool,
 }
@@ -124,6 +126,7 @@ impl Account {
             door: "http",
             message: None,
             first_answer: None,
+            lookup: None,
             bytes_out: 0,
             closed: false,
         }
@@ -160,6 +163,11 @@ impl Entry {
     /// Something came back from the upstream.
     pub(crate) fn heard(&mut self) {
         self.first_answer.get_or_insert_with(Instant::now);
+    }
+
+    /// What is kept of its tool's results was looked at, with this outcome.
+    pub(crate) fn looked_up(&mut self, lookup: Lookup) {
+        self.lookup = Some(lookup);
     }
 
     /// Bytes of messages went to the client.
@@ -231,6 +239,7 @@ impl Entry {
             revision: self.spoken.map(|(_, revision)| revision.as_str()),
             method: self.method().map(|method| shortened(method.as_str())).as_deref(),
             subject: subject.as_deref().map(shortened).as_deref(),
+            cache: self.lookup.map(Lookup::as_str),
             outcome,
             status,
             duration_ms: milliseconds(took),

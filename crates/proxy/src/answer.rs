@@ -113,6 +113,11 @@ impl Answer {
         self
     }
 
+    /// Whether it is all that its server said, to a call that was made once.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.incoming.as_ref().is_some_and(Incoming::is_alone)
+    }
+
     /// The next message for the client. After the answer there is none to ask for.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use upstream::Registry;
 use crate::account::Account;
 use crate::aggregate::Views;
 use crate::health::Health;
+use crate::results::{Caching, Results};
 use crate::route::Routes;
 use crate::session::Sessions;
 
@@ -41,6 +42,10 @@ pub struct Generation {
     pub views: Arc<Views>,
     /// Told when a reload shows others of them; the very same where it does not.
     pub endpoints: Arc<CancellationToken>,
+    /// Of which tools results are kept …
+    pub caching: Caching,
+    /// … and where, for as long as the process lives.
+    pub results: Arc<Results>,
     /// What bounds a request.
     pub bounds: Bounds,
     /// The address clients use, without a slash at its end, when the file says one.
@@ -76,6 +81,8 @@ pub struct Bounds {
     pub stalled: Duration,
     /// A call that waits for its user waits this long.
     pub parked: Duration,
+    /// Bytes of all results of tools that are kept.
+    pub results: usize,
 }
 
 impl Generation {

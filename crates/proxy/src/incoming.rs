@@ -27,6 +27,8 @@ pub(crate) struct Incoming {
     /// As the upstream is sent it.
     request: Message,
     deadline: Deadline,
+    /// Whether nothing came before what comes next.
+    alone: bool,
     /// Where the upstream is told in words that nobody waits any more, for one that does not hear it otherwise.
     told_on: Option<Arc<Generation>>,
 }
@@ -50,6 +52,7 @@ impl Incoming {
             exchange: Some(exchange),
             request,
             deadline,
+            alone: true,
             told_on: None,
         }
     }
@@ -62,8 +65,20 @@ impl Incoming {
             exchange: None,
             request,
             deadline,
+            alone: true,
             told_on: None,
         }
+    }
+
+    /// The same call, which is made again with what was asked for.
+    pub(crate) fn made_again(mut self) -> Self {
+        self.alone = false;
+        self
+    }
+
+    /// Whether its answer is all that came, to a call that was made once.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// The same call; if it is given up before its answer, the upstream is told in words.
@@ -119,8 +134,9 @@ impl Incoming {
             Some(ready) => Ok(ready),
             None => self.receive().await,
         };
-        if !matches!(&next, Ok(message) if matches!(message.kind(), Kind::Request | Kind::Notification)) {
-            self.told_on = None;
+        match &next {
+            Ok(message) if matches!(message.kind(), Kind::Request | Kind::Notification) => self.alone = false,
+            Ok(_) | Err(_) => self.told_on = None,
         }
         next
     }

@@ -21,6 +21,8 @@ mod aggregate;
 mod bridge;
 mod handshake;
 mod session;
+mod results;
+mod waiting;
 
 mod canonical;
 mod answer;
@@ -44,5 +46,6 @@ pub use health::Health;
 pub use legacy::LegacyUse;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
+pub use results::{CacheRule, Caching, Results};
 pub use route::{Choice, Doors, Face, Route, Routes, SessionRule};
 pub use session::{Resume, Sessions};

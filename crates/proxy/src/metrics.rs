@@ -10,6 +10,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::results::Lookup;
+
 /// Upper bounds of the duration buckets, in seconds.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0,
@@ -49,6 +51,12 @@ pub struct Metrics {
     pub(crate) held: [IntGauge; 2],
     /// Sessions of the 2024-11-05 transport that were opened, by route.
     pub(crate) sse_sessions: IntCounterVec,
+    /// Calls of tools whose results are kept, by how they were answered.
+    pub(crate) results_lookups: [IntCounter; Lookup::ALL.len()],
+    /// Bytes of results that are kept.
+    pub(crate) results_bytes: IntGauge,
+    /// Results that made place for others.
+    pub(crate) results_displaced: IntCounter,
     /// Requests whose version header differs from their session's revision.
     pub revision_differs: IntCounter,
 }
@@ -109,6 +117,14 @@ impl Metrics {
             &["route"],
         )?;
         registry.register(Box::new(sse_sessions.clone()))?;
+        let lookups = IntCounterVec::new(
+            Opts::new(
+                "causeway_results_lookups_total",
+                "Calls of tools whose results are kept.",
+            ),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(lookups.clone()))?;
         Ok(Self {
             requests,
             durations,
@@ -157,6 +173,15 @@ impl Metrics {
             )?,
             held,
             sse_sessions,
+            results_lookups: Lookup::ALL.map(|lookup| lookups.with_label_values(&[lookup.as_str()])),
+            results_bytes: gauge(
+                "causeway_results_bytes",
+                "Bytes of results of tools that are kept.",
+            )?,
+            results_displaced: counter(
+                "causeway_results_displaced_total",
+                "Results of tools that made place for others before their time.",
+            )?,
             revision_differs: counter(
                 "causeway_revision_differs_total",
                 "Requests whose version header differs from their session's revision.",

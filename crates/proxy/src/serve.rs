@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::handshake::begin_session;
 use crate::incoming::Incoming;
+use crate::results;
 use crate::session::questions::Asked;
 
 /// Header lines.
@@ -42,6 +43,10 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
     if means_nothing(call) {
         return Ok(Answer::accepted());
     }
+    if let (Some(session), Some(request)) = (&call.session, call.message.cancelled_request()) {
+        // What waits here for another call is known to no server.
+        current.sessions.running().take_back(&session.id, &request);
+    }
     match call.visit.to.clone() {
         Destination::One(upstream) => match call.visit.route.face.curations.get(&upstream.name).cloned() {
             Some(curation) => curated::serve(current, call, &upstream, &curation).await,
@@ -57,12 +62,29 @@ pub(crate) async fn transparent(
     call: &mut Call,
     upstream: &Arc<Upstream>,
 ) -> Result<Answer, Failure> {
-    match forward(current, call, upstream).await {
+    match current.caching.rule(call, &upstream.name) {
+        // Rare, and large.
+        Some(rule) => Box::pin(results::serve(current, call, upstream, rule)).await,
+        None => reach(current, call, upstream, Deadline::of_call(upstream)).await,
+    }
+}
+
+/// Carries a message to this server within this time.
+pub(crate) async fn reach(
+    current: &Arc<Generation>,
+    call: &mut Call,
+    upstream: &Arc<Upstream>,
+    deadline: Deadline,
+) -> Result<Answer, Failure> {
+    match forward(current, call, upstream, deadline.clone()).await {
         // It turned out to be another than was known, and took nothing of the call: the hop leads elsewhere now.
         Err(Failure::Upstream(upstream::Error {
             fault: Fault::NotSpoken { .. },
             ..
-        })) => match (Box::pin(forward(current, call, upstream)).await, &call.session) {
+        })) => match (
+            Box::pin(forward(current, call, upstream, deadline)).await,
+            &call.session,
+        ) {
             // What was agreed in its session is not spoken there any more: its client is to begin another.
             (Err(Failure::Upstream(error)), Some(_))
                 if matches!(error.fault, Fault::NotSpoken { .. }) && call.visit.to.only().is_some() =>
@@ -79,10 +101,10 @@ async fn forward(
     current: &Arc<Generation>,
     call: &mut Call,
     upstream: &Arc<Upstream>,
+    mut deadline: Deadline,
 ) -> Result<Answer, Failure> {
     // Admission comes before any connection, so that a call that may not pass costs nothing.
     let headers = admit(current, &call.visit, upstream)?;
-    let mut deadline = Deadline::of_call(upstream);
     let hop = Hop::find(call, upstream, &headers, &mut deadline).await?;
     // What lies beyond an era is rare and large.
     let here = match hop.crossing {

@@ -383,7 +383,7 @@ impl Rounds {
             deadline.pause_since(since);
             let opened = upstream.open(Conversation::Bridged, headers);
             let exchange = deadline.keep(opened).await?;
-            let mut next = Incoming::new(exchange, request, deadline);
+            let mut next = Incoming::new(exchange, request, deadline).made_again();
             next.send().await?;
             Ok(next)
         })
