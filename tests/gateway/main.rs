@@ -22,6 +22,7 @@ mod resume;
 mod restart;
 mod limits;
 mod results;
+mod once;
 mod upstream_faults;
 mod sse_servers;
 mod children;

@@ -35,6 +35,11 @@ pub struct Record<'a> {
     /// For a tool whose results are kept: `hit`, `joined` when another's call answered it, or `miss`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<&'static str>,
+    /// For a call that did not reach its server, since its idempotency key had been used: `joined` when it waited for the
+    /// first, `answered` when it was told the first one's answer, `unknown` when there is none to tell, `refused` when the
+    /// key is another call's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<&'static str>,
     /// What became of it.
     pub outcome: Outcome,
     /// The HTTP status of our answer; absent when the client left before there was one.
@@ -131,6 +136,7 @@ mod tests {
             method: Some("tools/call"),
             subject: Some("line\nbreak \u{1b}[31m"),
             cache: None,
+            repeat: None,
             outcome: Outcome::ToolError,
             status: Some(200),
             duration_ms: 1.5,

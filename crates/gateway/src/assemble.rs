@@ -11,7 +11,7 @@ use audit::{Log, To};
 use config::{KeyRing, Secret};
 use policy::Gate;
 use prometheus::IntCounter;
-use proxy::{Account, Generation, Health, Results, Sessions};
+use proxy::{Account, Generation, Health, Promises, Results, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use upstream::catalog::Store;
@@ -33,6 +33,7 @@ pub(crate) struct House {
     detached: TaskTracker,
     held: TaskTracker,
     results: Arc<Results>,
+    promises: Arc<Promises>,
     client: Arc<egress::Client>,
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
@@ -85,6 +86,7 @@ impl House {
             guard: Arc::new(Guard::new(executable)),
             fixed: plan.fixed.clone(),
             results: Results::new(account.metrics()),
+            promises: Promises::new(account.metrics()),
             account: Arc::new(account),
             health: Arc::new(Health::default()),
             detached: TaskTracker::new(),
@@ -182,6 +184,7 @@ impl House {
             sessions,
             caching: plan.caching,
             results: Arc::clone(&self.results),
+            promises: Arc::clone(&self.promises),
             bounds: proxy::Bounds {
                 body: plan.bounds.body,
                 headers: plan.bounds.headers,

@@ -14,6 +14,7 @@ use policy::Principal;
 
 use crate::call::Visit;
 use crate::failure::Verdict;
+use crate::idempotency::Repeat;
 use crate::legacy::{LegacyUse, LegacyUses};
 use crate::metrics::Metrics;
 use crate::results::Lookup;
@@ -45,6 +46,7 @@ pub(crate) struct Entry {
     message: Option<Message>,
     first_answer: Option<Instant>,
     lookup: Option<Lookup>,
+    repeat: Option<Repeat>,
     bytes_out: u64,
     closed: bool,
 }
@@ -127,6 +129,7 @@ impl Account {
             message: None,
             first_answer: None,
             lookup: None,
+            repeat: None,
             bytes_out: 0,
             closed: false,
         }
@@ -168,6 +171,11 @@ impl Entry {
     /// What is kept of its tool's results was looked at, with this outcome.
     pub(crate) fn looked_up(&mut self, lookup: Lookup) {
         self.lookup = Some(lookup);
+    }
+
+    /// It did not reach its server, since its idempotency key had been used.
+    pub(crate) fn repeats(&mut self, repeat: Repeat) {
+        self.repeat = Some(repeat);
     }
 
     /// Bytes of messages went to the client.
@@ -239,6 +247,7 @@ impl Entry {
             revision: self.spoken.map(|(_, revision)| revision.as_str()),
             method: self.method().map(|method| shortened(method.as_str())).as_deref(),
             subject: subject.as_deref().map(shortened).as_deref(),
+            repeat: self.repeat.map(Repeat::as_str),
             cache: self.lookup.map(Lookup::as_str),
             outcome,
             status,

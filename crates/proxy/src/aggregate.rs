@@ -28,7 +28,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::generation::Generation;
-use crate::route::{Route, SessionRule};
+use crate::route::Route;
 use crate::session::Claims;
 
 pub(crate) use audience::Audience;
@@ -97,8 +97,7 @@ pub(crate) async fn serve(
     call: &mut Call,
     aggregate: &Arc<Aggregate>,
 ) -> Result<Answer, Failure> {
-    let sessionless = call.era == Era::Legacy && !call.handshake && call.session.is_none();
-    if sessionless && call.visit.route.sessions == SessionRule::Required {
+    if call.lacks_session() {
         return Err(Failure::SessionMissing);
     }
     if call.message.kind() == Kind::Notification {

@@ -6,6 +6,7 @@ use crate::aggregate::Exposing;
 use crate::bridge::Bridge;
 use crate::curated::Curated;
 use crate::failure::Failure;
+use crate::idempotency::Promise;
 use crate::incoming::Incoming;
 
 /// An answer that has begun.
@@ -20,6 +21,8 @@ pub(crate) struct Answer {
     incoming: Option<Incoming>,
     bridge: Option<Bridge>,
     edits: Edits,
+    /// Told of the answer, when the call is made once.
+    promise: Option<Promise>,
 }
 
 /// What is done to each message before its client reads it.
@@ -54,6 +57,7 @@ impl Answer {
             incoming: None,
             bridge: None,
             edits: Edits::None,
+            promise: None,
         }
     }
 
@@ -66,6 +70,7 @@ impl Answer {
             incoming: None,
             bridge: None,
             edits: Edits::None,
+            promise: None,
         }
     }
 
@@ -81,6 +86,7 @@ impl Answer {
             incoming: Some(incoming),
             bridge: Some(bridge),
             edits: Edits::None,
+            promise: None,
         };
         // Whether this becomes JSON or a stream is decided by what comes first.
         let message = answer.next().await?;
@@ -113,6 +119,11 @@ impl Answer {
         self
     }
 
+    /// The call is made once, and the answer that is still to come is told to those who ask again.
+    pub(crate) fn promises(&mut self, promise: Promise) {
+        self.promise = Some(promise);
+    }
+
     /// Whether it is all that its server said, to a call that was made once.
     pub(crate) fn is_alone(&self) -> bool {
         self.incoming.as_ref().is_some_and(Incoming::is_alone)
@@ -127,6 +138,10 @@ impl Answer {
             return Err(Failure::Ended);
         };
         let message = bridge.next(&mut self.incoming).await?;
+        let is_answer = matches!(message.kind(), Kind::Result | Kind::Error);
+        if let Some(promise) = self.promise.take_if(|_| is_answer) {
+            promise.answered(&message, self.status);
+        }
         Ok(self.edits.shown(message))
     }
 

@@ -47,7 +47,7 @@ const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Headers that a page may send, beside every `Mcp-Param-*` it asks for.
 const ALLOWED_HEADERS: &str = "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, last-event-id, \
-     mcp-method, mcp-name, traceparent, tracestate, baggage, x-api-key";
+     mcp-method, mcp-name, idempotency-key, traceparent, tracestate, baggage, x-api-key";
 
 /// The front.
 pub(crate) struct App {

@@ -27,7 +27,6 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::incoming::Incoming;
-use crate::route::SessionRule;
 
 use parking::Parking;
 use pooling::Pooling;
@@ -92,7 +91,7 @@ impl Hop {
                 },
             });
         }
-        if call.era == Era::Legacy && !call.handshake && call.visit.route.sessions == SessionRule::Required {
+        if call.lacks_session() {
             return Err(Failure::SessionMissing);
         }
         let eras = match upstream.eras() {

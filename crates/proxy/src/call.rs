@@ -12,7 +12,8 @@ use policy::Principal;
 
 use crate::account::Entry;
 use crate::destination::Destination;
-use crate::route::{Parameters, Route};
+use crate::idempotency::{self, Promise};
+use crate::route::{Parameters, Route, SessionRule};
 use crate::session::{Claims, SseSession};
 use crate::trace::Trace;
 
@@ -55,8 +56,26 @@ pub(crate) struct Call {
     /// Whether its client takes events on which it could be asked something before its answer.
     pub(crate) askable: bool,
     pub(crate) principal: Principal,
+    /// Leaves word of its end, when it is made once.
+    pub(crate) promise: Option<Promise>,
     /// Its place in the record; whatever becomes of the call, this is closed.
     pub(crate) entry: Entry,
+}
+
+impl Call {
+    /// Whether it goes on when its client goes away. A 2026-07-28 client takes its call back by leaving; a legacy one may only
+    /// have lost its connection, and one that names an idempotency key will ask what became of it.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.era == Era::Legacy || idempotency::wants_once(self)
+    }
+
+    /// Whether its route serves nothing without a session, and it has none.
+    pub(crate) fn lacks_session(&self) -> bool {
+        self.era == Era::Legacy
+            && !self.handshake
+            && self.session.is_none()
+            && self.visit.route.sessions == SessionRule::Required
+    }
 }
 
 /// Who makes a request. Until identities exist, everybody is the same.

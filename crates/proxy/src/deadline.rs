@@ -50,6 +50,18 @@ impl Deadline {
         }
     }
 
+    /// For one who waits for another's call there, which has deadlines of its own: however long that may take.
+    pub(crate) fn of_wait(upstream: &Upstream) -> Self {
+        let whole = upstream.timeouts.whole;
+        Self {
+            timeouts: Timeouts {
+                silence: whole,
+                whole,
+            },
+            ..Self::of_call(upstream)
+        }
+    }
+
     /// What ends it before its time.
     pub(crate) fn removal(&self) -> Arc<Removal> {
         Arc::clone(&self.removal)

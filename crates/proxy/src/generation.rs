@@ -15,6 +15,7 @@ use upstream::Registry;
 use crate::account::Account;
 use crate::aggregate::Views;
 use crate::health::Health;
+use crate::idempotency::Promises;
 use crate::results::{Caching, Results};
 use crate::route::Routes;
 use crate::session::Sessions;
@@ -46,6 +47,8 @@ pub struct Generation {
     pub caching: Caching,
     /// … and where, for as long as the process lives.
     pub results: Arc<Results>,
+    /// What became of calls that are made once, for as long as the process lives.
+    pub promises: Arc<Promises>,
     /// What bounds a request.
     pub bounds: Bounds,
     /// The address clients use, without a slash at its end, when the file says one.

@@ -21,6 +21,7 @@ mod aggregate;
 mod bridge;
 mod handshake;
 mod session;
+mod idempotency;
 mod results;
 mod waiting;
 
@@ -43,6 +44,7 @@ pub use account::Account;
 pub use aggregate::Views;
 pub use generation::{Bounds, Generation};
 pub use health::Health;
+pub use idempotency::Promises;
 pub use legacy::LegacyUse;
 pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;

@@ -10,6 +10,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::idempotency::Repeat;
 use crate::results::Lookup;
 
 /// Upper bounds of the duration buckets, in seconds.
@@ -57,6 +58,10 @@ pub struct Metrics {
     pub(crate) results_bytes: IntGauge,
     /// Results that made place for others.
     pub(crate) results_displaced: IntCounter,
+    /// Calls with idempotency keys, by what became of them.
+    pub(crate) idempotency_calls: [IntCounter; Repeat::ALL.len()],
+    /// Idempotency keys that are remembered.
+    pub(crate) idempotency_keys: IntGauge,
     /// Requests whose version header differs from their session's revision.
     pub revision_differs: IntCounter,
 }
@@ -125,6 +130,11 @@ impl Metrics {
             &["outcome"],
         )?;
         registry.register(Box::new(lookups.clone()))?;
+        let repeats = IntCounterVec::new(
+            Opts::new("causeway_idempotency_calls_total", "Calls with idempotency keys."),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(repeats.clone()))?;
         Ok(Self {
             requests,
             durations,
@@ -174,6 +184,11 @@ impl Metrics {
             held,
             sse_sessions,
             results_lookups: Lookup::ALL.map(|lookup| lookups.with_label_values(&[lookup.as_str()])),
+            idempotency_calls: Repeat::ALL.map(|repeat| repeats.with_label_values(&[repeat.as_str()])),
+            idempotency_keys: gauge(
+                "causeway_idempotency_keys",
+                "Idempotency keys whose calls run or are remembered.",
+            )?,
             results_bytes: gauge(
                 "causeway_results_bytes",
                 "Bytes of results of tools that are kept.",

@@ -104,7 +104,12 @@ pub(crate) async fn serve(
 
 /// Ends the wait of those who asked the same.
 fn conclude(lead: Lead, outcome: &Result<Answer, Failure>, keep: (Duration, usize), unchanged: bool) {
-    let kept = outcome.as_ref().ok().and_then(keepable);
+    let kept = match outcome {
+        Ok(answer) => keepable(answer),
+        // Its client has left in words: one of those who wait asks in its place.
+        Err(failure) if failure.is_taken_back() => return drop(lead),
+        Err(_) => None,
+    };
     match kept {
         Some(kept) if unchanged => lead.keep(kept, keep.0, keep.1),
         // Those who wait asked before the change, and are told what was so then.

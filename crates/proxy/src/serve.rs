@@ -15,6 +15,7 @@ use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::handshake::begin_session;
+use crate::idempotency;
 use crate::incoming::Incoming;
 use crate::results;
 use crate::session::questions::Asked;
@@ -62,8 +63,11 @@ pub(crate) async fn transparent(
     call: &mut Call,
     upstream: &Arc<Upstream>,
 ) -> Result<Answer, Failure> {
+    // Both are rare, and large.
+    if idempotency::wants_once(call) {
+        return Box::pin(idempotency::once(current, call, upstream)).await;
+    }
     match current.caching.rule(call, &upstream.name) {
-        // Rare, and large.
         Some(rule) => Box::pin(results::serve(current, call, upstream, rule)).await,
         None => reach(current, call, upstream, Deadline::of_call(upstream)).await,
     }
@@ -133,13 +137,18 @@ async fn forward(
     }
     let headers = Arc::new(hop.passing(headers));
     let (request, bridge) = hop.cross(current, call, &headers)?;
+    let of_endpoint = hop.is_of_an_endpoint(call);
+    let promise = &mut call.promise;
     let sending = async {
         let exchange = deadline
             .keep(upstream.open(hop.conversation.clone(), headers))
             .await?;
         let mut incoming = Incoming::new(exchange, request, deadline);
-        if hop.crossing == Crossing::Down || hop.is_of_an_endpoint(call) {
+        if hop.crossing == Crossing::Down || of_endpoint {
             incoming = incoming.told_if_given_up(current);
+        }
+        if let Some(promise) = promise {
+            promise.sent();
         }
         let sent = incoming.send().await?;
         Ok::<_, Failure>((incoming, sent))

@@ -1,26 +1,25 @@
 //! A client that leaves before its answer.
 //!
 //! A 2026-07-28 client takes its call back by leaving: the call is dropped, and dropping it tells the
-//! upstream. A legacy client may only have lost its connection, so its call runs to its end without
-//! it (`protocol.md` §2.4).
+//! upstream. A legacy client may only have lost its connection, and one with an idempotency key will ask again, so
+//! their calls run to their ends without them (`protocol.md` §2.4).
 
 use std::sync::Arc;
 
 use audit::Outcome;
-use mcp::Era;
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::generation::Generation;
 use crate::serve::Served;
 
-/// The client left before its answer began.
+/// The client left before its answer began; its call goes on or does not.
 pub(crate) fn leave(
     current: &Arc<Generation>,
-    era: Era,
+    goes_on: bool,
     work: impl Future<Output = Served> + Send + 'static,
 ) {
-    if era == Era::Legacy {
+    if goes_on {
         current.detach(async move {
             let Served { call, outcome } = work.await;
             match outcome {
@@ -33,7 +32,7 @@ pub(crate) fn leave(
 
 /// The client left while its answer was coming.
 pub(crate) fn depart(current: &Arc<Generation>, call: Call, answer: Box<Answer>) {
-    if call.era == Era::Legacy {
+    if call.goes_on() {
         current.detach(finish_alone(call, answer));
     }
 }

@@ -21,6 +21,7 @@ use crate::app::draining;
 use crate::call::{Call, Visit, identify};
 use crate::failure::Failure;
 use crate::generation::Generation;
+use crate::idempotency;
 use crate::route::{Place, messages_of};
 use crate::serve::{Served, carry};
 use crate::session::settings::Settings;
@@ -134,6 +135,8 @@ impl Sse {
         // Looked at only then: a handshake may have been done until now.
         if let Some(claims) = session.begun() {
             self.settings.forget(&claims.id);
+            // Calls that are made once go on in it, all others have ended.
+            session.idle().await;
             self.source.end(&claims).await;
         }
     }
@@ -288,6 +291,7 @@ fn begin(
         sse: Some(Arc::clone(session)),
         askable: true,
         principal,
+        promise: None,
         entry,
     };
     Ok((call, running))
@@ -329,13 +333,22 @@ async fn take(current: Arc<Generation>, session: Arc<SseSession>, call: Call) {
 async fn answer(current: Arc<Generation>, session: Arc<SseSession>, call: Call, running: Running) {
     let id = call.message.id().cloned();
     let health = Arc::clone(&current.health);
-    let told = tell(current, &session, call);
+    let made_once = idempotency::wants_once(&call);
+    let mut told = Box::pin(tell(Arc::clone(&current), Arc::clone(&session), call));
     tokio::select! {
         biased;
         // What is dropped here tells the upstream, and its entry that it was cancelled. It comes first: a
         // server that ends a call because it was told to has not failed.
-        () = running.unwanted() => {}
-        () = told => {}
+        () = running.unwanted() => {
+            if made_once && !running.is_taken_back() {
+                // Its client will ask, over another stream. Its session with the server lasts as long.
+                current.detach(async move {
+                    told.await;
+                    drop(running);
+                });
+            }
+        }
+        () = &mut told => {}
         () = health.is_cut() => {
             let verdict = Failure::Stopping.verdict();
             session.tell(&verdict.message(id.as_ref())).await;
@@ -343,11 +356,11 @@ async fn answer(current: Arc<Generation>, session: Arc<SseSession>, call: Call, 
     }
 }
 
-async fn tell(current: Arc<Generation>, session: &SseSession, call: Call) {
+async fn tell(current: Arc<Generation>, session: Arc<SseSession>, call: Call) {
     let Served { mut call, outcome } = carry(current, call).await;
     let id = call.message.id().cloned();
     let failure = match outcome {
-        Ok(answer) => match tell_all(session, &mut call, answer).await {
+        Ok(answer) => match tell_all(&session, &mut call, answer).await {
             Ok(Some(last)) => {
                 call.entry.answered(&last, Some(202));
                 session.tell(&last).await;
@@ -383,7 +396,7 @@ async fn tell_all(
         if matches!(message.kind(), Kind::Result | Kind::Error) {
             return Ok(Some(message));
         }
-        if !session.tell(&message).await {
+        if !session.tell(&message).await && !idempotency::wants_once(call) {
             return Ok(None);
         }
         message = answer.next().await?;

@@ -80,7 +80,7 @@ async fn one(
         // Large, and only where it was asked for.
         return Box::pin(resumable::serve(current, door, call, &session)).await;
     }
-    let era = call.era;
+    let goes_on = call.goes_on();
     // The id of the session that a handshake begins is told with the head, which must wait for it.
     let takes_events = visit.accepts.events && message.kind() == Kind::Request && !call.handshake;
     let mut work = Box::pin(carry(Arc::clone(current), call));
@@ -90,7 +90,7 @@ async fn one(
             biased;
             served = &mut work => break served,
             () = door.gone() => {
-                leave(current, era, work);
+                leave(current, goes_on, work);
                 return Err(Gone);
             }
             () = current.health.is_cut() => {
@@ -101,7 +101,7 @@ async fn one(
             () = tokio::time::sleep_until(sign_of_life), if takes_events => {
                 let told = if door.is_streaming() { door.heartbeat().await } else { door.begin_events(Extra::default()).await };
                 if told.is_err() {
-                    leave(current, era, work);
+                    leave(current, goes_on, work);
                     return Err(Gone);
                 }
                 sign_of_life = Instant::now() + HEARTBEAT;
@@ -179,6 +179,7 @@ pub(crate) fn begin(
         sse: None,
         askable: visit.accepts.events,
         principal,
+        promise: None,
         entry,
     })
 }

@@ -6,7 +6,7 @@ use upstream::Headers;
 
 use crate::call::Call;
 use crate::canonical::{add, digest, digest_object};
-use crate::route::SessionRule;
+use crate::idempotency;
 
 /// A digest of all that. Two that are equal are one question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +14,7 @@ pub(super) struct Key([u8; 32]);
 
 /// Members of `_meta` that do not count, or are counted by what they mean: whose software asks is for display, progress
 /// and log messages come before an answer that is then not kept, and traces are nobody's answer.
-const NOT_ASKED: [&str; 7] = [
+const NOT_ASKED: [&str; 8] = [
     meta::PROTOCOL_VERSION,
     meta::CLIENT_CAPABILITIES,
     meta::CLIENT_INFO,
@@ -22,6 +22,7 @@ const NOT_ASKED: [&str; 7] = [
     "progressToken",
     "traceparent",
     "tracestate",
+    idempotency::META,
 ];
 
 impl Key {
@@ -37,8 +38,7 @@ impl Key {
     ) -> Option<Self> {
         let request = &call.message;
         let session = call.session.as_ref().filter(|_| call.era == Era::Legacy);
-        if call.era == Era::Legacy && session.is_none() && call.visit.route.sessions == SessionRule::Required
-        {
+        if call.lacks_session() {
             // It is going to be refused.
             return None;
         }

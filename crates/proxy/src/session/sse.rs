@@ -212,6 +212,13 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Whether its client has taken it back.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        self.taken_back.is_cancelled()
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if self.greets {

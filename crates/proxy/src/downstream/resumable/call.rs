@@ -42,7 +42,11 @@ pub(crate) async fn serve(
     call: Call,
     session: &Arc<Claims>,
 ) -> Result<(), Gone> {
-    let (era, id, takes_json) = (call.era, call.message.id().cloned(), call.visit.accepts.json);
+    let (goes_on, id, takes_json) = (
+        call.goes_on(),
+        call.message.id().cloned(),
+        call.visit.accepts.json,
+    );
     let patience = match knows_empty_events(session.revision()) {
         true => ANSWERED_WITHIN,
         // It would be told no id before the first message.
@@ -53,7 +57,7 @@ pub(crate) async fn serve(
         biased;
         served = &mut work => Some(served),
         () = door.gone() => {
-            leave(current, era, work);
+            leave(current, goes_on, work);
             return Err(Gone);
         }
         () = current.health.is_cut() => {
