@@ -203,6 +203,25 @@ async fn what_is_no_plain_result_is_never_kept() {
     }
 }
 
+/// What is kept would be told to those who can be asked.
+#[tokio::test]
+async fn what_is_answered_after_a_question_in_vain_is_not_kept() {
+    let server = Server::of(Mood::Sessionful("2025-11-25")).on("tools/call", |request| {
+        Reply::stream()
+            .ask(&questions::name().request("q"))
+            .conclude(request, |_| json!({ "content": [] }))
+    });
+    let server = server.start().await;
+    let gateway = keeping(&server).await;
+    let client = gateway.client("/mcp/crm").modern();
+
+    for _ in 0..2 {
+        client.call("find", json!({})).await;
+    }
+
+    assert_eq!(called(&server), 2);
+}
+
 #[tokio::test]
 async fn a_call_that_brings_answers_is_never_answered_from_what_is_kept() {
     let server = counting(Server::of(Mood::Modern)).start().await;
