@@ -249,6 +249,9 @@ impl Trouble {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Address(_) | Self::Broken(_) => None,
+            Self::Unreachable(error) if matches!(error.reason, egress::Reason::Tls(_)) => {
+                Some("SSL_CERT_FILE names the certificates that are believed in place of the system's")
+            }
             Self::Unreachable(_) => Some("is the gateway running? `--gateway URL` says where it listens"),
             Self::Status(401 | 403, _)
             | Self::Refused {
