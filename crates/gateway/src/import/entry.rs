@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) comments: Vec<String>,
     pub(super) keys: Vec<(&'static str, Written)>,
+    /// Tools that a wrapper kept from its client.
+    denied: Vec<String>,
     place: Place,
 }
 
@@ -27,6 +29,11 @@ pub(super) enum Written {
     Flag(bool),
     List(Vec<String>),
     Map(Vec<(String, String)>),
+    /// Which tools are shown: all where `allow` is empty, less those denied.
+    Picked {
+        allow: Vec<String>,
+        deny: Vec<String>,
+    },
 }
 
 /// What a server is read with.
@@ -44,6 +51,7 @@ impl Entry {
             name: place.server.clone(),
             comments: Vec::new(),
             keys: Vec::new(),
+            denied: Vec::new(),
             place: place.clone(),
         }
     }
@@ -181,6 +189,7 @@ impl Entry {
             .map(|(name, value)| (name.clone(), reading.template(value, &[])))
             .collect();
         self.url(&wrapped.url, spoken, &wrapped.headers, &own, reading);
+        self.denied.clone_from(&wrapped.denied);
         self.comment("by way of mcp-remote before".to_owned());
         let sign_in = match wrapped
             .headers

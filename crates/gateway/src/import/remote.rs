@@ -17,6 +17,8 @@ pub(super) struct Wrapped {
     pub(super) headers: Vec<(String, String)>,
     /// `http` or `sse`, when it may speak nothing else.
     pub(super) transport: Option<&'static str>,
+    /// Names of tools, or patterns with `*`, that it kept from its client.
+    pub(super) denied: Vec<String>,
 }
 
 /// Options that mean nothing without the wrapper, and whether a value follows.
@@ -38,6 +40,7 @@ pub(super) fn recognise(command: &str, arguments: &[String], variables: &[String
         url: String::new(),
         headers: Vec::new(),
         transport: None,
+        denied: Vec::new(),
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -59,6 +62,7 @@ pub(super) fn recognise(command: &str, arguments: &[String], variables: &[String
                     _ => None,
                 }
             }
+            "--ignore-tool" => wrapped.denied.extend(arguments.next().cloned()),
             _ if known.is_some() => {
                 if known.is_some_and(|(_, with_value)| *with_value) {
                     arguments.next();

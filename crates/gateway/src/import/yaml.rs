@@ -53,6 +53,16 @@ fn write(text: &mut String, key: &str, value: &Written) {
                 }
             }
         }
+        Written::Picked { allow, deny } => {
+            let _ = writeln!(text, "    {key}:");
+            for (word, names) in [("allow", allow), ("deny", deny)] {
+                if !names.is_empty() {
+                    let names: Vec<String> = names.iter().map(|name| scalar(name)).collect();
+                    let _ = writeln!(text, "      {word}: [{}]", names.join(", "));
+                }
+            }
+            Ok(())
+        }
         Written::Map(pairs) => {
             let pairs: String = pairs
                 .iter()

@@ -14,6 +14,8 @@ const READ: [&str; 4] = ["env", "headers", "envFile", "cwd"];
 impl Entry {
     /// Reads them.
     pub(super) fn rest(&mut self, body: &Node, reading: &mut Reading<'_>) {
+        let mut allow = Vec::new();
+        let mut deny = std::mem::take(&mut self.denied);
         let is_command = self.keys.iter().any(|(key, _)| *key == "command");
         for (key, node) in body.members() {
             match key.as_str() {
@@ -22,6 +24,10 @@ impl Entry {
                     if node.flag() == Some(key == "disabled") {
                         self.keys.push(("disabled", Written::Flag(true)));
                     }
+                }
+                "disabledTools" | "excludeTools" if node.items().is_some() => deny.extend(texts(node)),
+                "enabledTools" | "includeTools" | "allowedTools" | "tools" if node.items().is_some() => {
+                    allow.extend(texts(node));
                 }
                 "headers" if is_command => reading.note("`headers` is dropped: a process has none"),
                 "env" | "envFile" | "cwd" | "args" if !is_command && !self.was_wrapped() => {
@@ -36,6 +42,11 @@ impl Entry {
                     reading.note(format!("`{shown}` is dropped: {}", why(key)));
                 }
             }
+        }
+        // Whoever allows all says nothing.
+        allow.retain(|name| name != "*");
+        if !(allow.is_empty() && deny.is_empty()) {
+            self.keys.push(("tools", Written::Picked { allow, deny }));
         }
     }
 
@@ -69,6 +80,14 @@ impl Entry {
     }
 }
 
+fn texts(node: &Node) -> Vec<String> {
+    let items = node.items().unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| item.text().map(str::to_owned))
+        .collect()
+}
+
 /// Why a key means nothing here.
 fn why(key: &str) -> &'static str {
     match key {
@@ -76,7 +95,7 @@ fn why(key: &str) -> &'static str {
             "whether a call is approved is between a client and its user"
         }
         "disabledTools" | "enabledTools" | "includeTools" | "excludeTools" | "tools" | "allowedTools" => {
-            "tools cannot be chosen in this version, and all of them are served"
+            "it is no list of tools, and all of them are served"
         }
         "oauth" | "auth" | "authProvider" | "authProviderType" | "headersHelper" => {
             "the gateway does not sign in by itself; what it shall present stands in `headers`"
