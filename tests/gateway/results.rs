@@ -323,6 +323,28 @@ async fn an_endpoint_of_many_servers_keeps_what_its_servers_say() {
 }
 
 #[tokio::test]
+async fn rules_know_tools_by_the_names_of_their_server() {
+    let server = counting(Server::of(Mood::Modern)).start().await;
+    let gateway = Gateway::new()
+        .upstream(
+            "crm",
+            format!(
+                "{{ url: \"{}\", tools: {{ rename: {{ echo: say }} }} }}",
+                server.url()
+            ),
+        )
+        .config("cache: { crm: { tools: { allow: [\"e*\"], deny: [say] } } }")
+        .start()
+        .await;
+    let client = gateway.client("/mcp/crm").modern();
+
+    let said = client.call("say", json!({})).await;
+
+    assert_eq!(client.call("say", json!({})).await, said);
+    assert_eq!(server.only("tools/call").params()["name"], "echo");
+}
+
+#[tokio::test]
 async fn a_reload_forgets_what_an_upstream_said_that_became_another_and_nothing_else() {
     let server = counting(Server::of(Mood::Dual)).start().await;
     let gateway = keeping(&server).await;
