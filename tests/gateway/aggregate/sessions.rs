@@ -40,12 +40,9 @@ impl Three {
 
     /// The stream that was opened last.
     fn last_stream(&self) -> Request {
-        let streams = self
-            .sse
-            .requests()
-            .into_iter()
-            .filter(|request| request.verb == "GET");
-        streams.last().expect("it was spoken to")
+        let mut streams = self.sse.requests();
+        streams.retain(|request| request.verb == "GET");
+        streams.pop().expect("it was spoken to")
     }
 }
 
