@@ -38,6 +38,7 @@ mod descriptors;
 mod stopping;
 mod peers;
 mod peers_matrix;
+mod peers_aggregate;
 mod conformance;
 mod house;
 mod harness_itself;

@@ -7,7 +7,7 @@
 //! `CAUSEWAY_PEERS_DIRECT=1` puts the clients directly in front of the servers instead, over HTTP, since these clients have
 //! no way to a child: that is how one sees what the peers themselves can, and who cannot talk to whom.
 mod clients;
-mod deviations;
+pub(crate) mod deviations;
 mod limits;
 mod page;
 mod servers;
@@ -42,7 +42,7 @@ fn label(operation: &Value) -> &str {
 }
 
 /// Numbers are equal as numbers: Python's progress is a float.
-fn is_expected(got: &Value, expected: &Value) -> bool {
+pub(crate) fn is_expected(got: &Value, expected: &Value) -> bool {
     match (got, expected) {
         // What differs from server to server; that there is an answer is what counts.
         (got, Value::Null) => !got.is_null(),
@@ -103,6 +103,7 @@ impl Pair {
         Cell {
             name: self.place.key(),
             url,
+            child: None,
             over_sse: transport == Transport::Sse,
             operations: self
                 .to_do
@@ -345,6 +346,7 @@ async fn a_gateway_is_what_some_pairs_lack() {
         let cell = apart.map(|place| Cell {
             name: place.key(),
             url: servers.url(place).unwrap().to_owned(),
+            child: None,
             over_sse: place.transport == Transport::Sse,
             operations: vec![serde_json::json!({ "do": "list" })],
         });

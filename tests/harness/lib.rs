@@ -35,7 +35,7 @@ pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
 pub use matrix::{Cell, Outcomes, Player, inspect};
 pub use peers::{
-    Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio,
+    Child, Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio,
     python_1_pinned_over_stdio, python_modern_over_stdio, python_over_stdio, rmcp_over_stdio,
     typescript_1_over_stdio, typescript_over_stdio,
 };

@@ -6,19 +6,21 @@ use tempfile::TempDir;
 
 use crate::{
     Exit, Program,
-    peers::{Python, node, package, script},
+    peers::{Child, Python, node, package, script},
 };
 
 /// How long one client may take for all its cells.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// One client in front of one server, and what it is to do there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Cell {
     /// What the results are found by.
     pub name: String,
     /// Where the client connects.
     pub url: String,
+    /// What the client starts instead, which only Python 2.3 does.
+    pub child: Option<Child>,
     /// Over HTTP+SSE rather than Streamable HTTP.
     pub over_sse: bool,
     /// What it is to do, in this order; see `tests/peers/matrix.py`.
@@ -88,10 +90,15 @@ impl Player {
         let plan: Vec<Value> = cells
             .iter()
             .map(|cell| {
-                json!({
+                let mut plan = json!({
                     "cell": cell.name, "url": cell.url, "operations": cell.operations,
                     "mode": self.mode, "transport": if cell.over_sse { "sse" } else { "http" },
-                })
+                });
+                if let Some(child) = &cell.child {
+                    plan["command"] = json!(child.words);
+                    plan["environment"] = json!(child.environment);
+                }
+                plan
             })
             .collect();
         let mut command = Command::new(&self.words[0]);

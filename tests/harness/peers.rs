@@ -1,12 +1,16 @@
 //! The official clients and servers, which `tests/peers/install.sh` has installed.
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Exit, Program, gateway::beside};
+use crate::{
+    Exit, Program,
+    gateway::{beside, causeway},
+};
 
 /// An official client, to be pointed at something.
 #[derive(Clone, Debug)]
@@ -287,12 +291,77 @@ impl Peer {
     }
 }
 
+/// A server over stdio that either the gateway starts or a client does.
+#[derive(Clone, Debug)]
+pub struct Child {
+    pub(crate) words: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Child {
+    /// `server-everything`.
+    pub fn everything() -> Self {
+        Self::packaged("server-everything", "stdio")
+    }
+
+    /// `server-filesystem`, for what is in this directory.
+    pub fn filesystem(directory: &Path) -> Self {
+        Self::packaged("server-filesystem", &directory.display().to_string())
+    }
+
+    /// `server-memory`, which remembers in this file.
+    pub fn memory(file: &Path) -> Self {
+        let environment = [("MEMORY_FILE_PATH".to_owned(), file.display().to_string())];
+        Self {
+            environment: environment.into(),
+            ..Self::packaged("server-memory", "")
+        }
+    }
+
+    /// Python `mcp` 2.3 that knows 2026-07-28 and no other revision.
+    pub fn python_modern() -> Self {
+        Self::of(words(&[
+            &Python::Two.interpreter(),
+            &script("server_py.py"),
+            "--modern-only",
+        ]))
+    }
+
+    /// The demo.
+    pub fn demo() -> Self {
+        Self::of(words(&[&causeway().display().to_string(), "demo"]))
+    }
+
+    fn packaged(name: &str, argument: &str) -> Self {
+        let mut words = node();
+        words.push(package(&format!("@modelcontextprotocol/{name}/dist/index.js")));
+        words.extend((!argument.is_empty()).then(|| argument.to_owned()));
+        Self::of(words)
+    }
+
+    fn of(words: Vec<String>) -> Self {
+        // Nothing is written into the source tree.
+        let environment = [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
+        Self {
+            words,
+            environment: environment.into(),
+        }
+    }
+
+    /// What the gateway is told of it. What is said on its pipes is judged.
+    pub fn upstream(&self) -> String {
+        format!(
+            "{{ command: {:?}, args: {:?}, env: {} }}",
+            beside("overhear"),
+            self.words,
+            json!(self.environment)
+        )
+    }
+}
+
 /// `server-everything` as an upstream that the gateway starts.
 pub fn everything_over_stdio() -> String {
-    let mut words = node();
-    let main = package("@modelcontextprotocol/server-everything/dist/index.js");
-    words.extend([main, "stdio".to_owned()]);
-    upstream(&words)
+    Child::everything().upstream()
 }
 
 /// Python `mcp` 1.30 as an upstream that the gateway starts.
@@ -312,11 +381,7 @@ pub fn python_1_pinned_over_stdio(revision: &str) -> String {
 
 /// Python `mcp` 2.3 that knows 2026-07-28 and no other revision, as an upstream that the gateway starts.
 pub fn python_modern_over_stdio() -> String {
-    upstream(&words(&[
-        &Python::Two.interpreter(),
-        &script("server_py.py"),
-        "--modern-only",
-    ]))
+    Child::python_modern().upstream()
 }
 
 /// rmcp 3.8 as an upstream that the gateway starts.
@@ -351,12 +416,8 @@ pub fn typescript_over_stdio() -> String {
     upstream(&words)
 }
 
-/// What is said on its pipes is judged.
 fn upstream(words: &[String]) -> String {
-    format!(
-        "{{ command: {:?}, args: {words:?}, env: {{ PYTHONDONTWRITEBYTECODE: \"1\" }} }}",
-        beside("overhear")
-    )
+    Child::of(words.to_vec()).upstream()
 }
 
 /// Where the packages are.

@@ -14,6 +14,7 @@ import uuid
 
 # How long an operation may take. Only one that never comes to its end gets there.
 PATIENCE = 20
+LISTS = {"tools": "name", "prompts": "name", "resources": "uri", "resourceTemplates": "uriTemplate"}
 # How often a server is made to say that something has changed. The stream on which a client hears of it is opened
 # behind the user's back; what was said before it stood was said to nobody.
 TRIES = 10
@@ -44,11 +45,62 @@ def filled(arguments):
     return arguments | {name: "x" * length for name, length in long.items()}
 
 
+def uris_in(value):
+    """All that stands where the URI of a resource does, in a result of any kind."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key in ("uri", "resourceUri") and isinstance(member, str):
+                yield member
+            else:
+                yield from uris_in(member)
+    elif isinstance(value, list):
+        for element in value:
+            yield from uris_in(element)
+
+
+def plain(result):
+    return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 class Operations:
     def __init__(self, connect, cell):
         self.connect, self.cell = connect, cell
         self.inbox = Inbox()
         self.client = None
+        # What tools are called before their names, at an endpoint of many servers.
+        self.prefix = ""
+
+    async def lists(self, _wish):
+        """All four lists, page by page; of each item its name, and of each list the number of pages."""
+        found = {}
+        for listing, key in LISTS.items():
+            names, pages, cursor, shown = [], 0, None, []
+            while pages == 0 or cursor is not None:
+                try:
+                    page = plain(await self.client.page(listing, cursor))
+                except Exception as failure:
+                    # A server that has no such list has nothing in it.
+                    if getattr(getattr(failure, "error", None), "code", None) != -32601:
+                        raise
+                    page = {listing: []}
+                names += [item[key] for item in page[listing]]
+                # A resource that is not listed may be the view of a tool.
+                shown += [] if key == "uri" else uris_in(page[listing])
+                pages, cursor = pages + 1, page.get("nextCursor")
+            found[listing] = {"names": names, "pages": pages, "uris": shown}
+        return found
+
+    async def whole(self, wish):
+        """The whole result of a request, and what is read at each URI in it. An error is a result too."""
+        try:
+            result = plain(await self.client.whole(wish["of"], wish["params"]))
+        except Exception as failure:
+            if (error := getattr(failure, "error", None)) is None:
+                raise
+            return {"error": error.code}
+        # A form is no result, and what was read needs no second look.
+        uris = [] if wish["of"] == "read" else uris_in(result)
+        return {"result": result, "read": {uri: plain(await self.client.whole("read", {"uri": uri})) for uri in uris}}
 
     async def list(self, _wish):
         client = self.client
@@ -76,18 +128,18 @@ class Operations:
 
         def on_progress(step):
             seen.append(step)
-            opened.append(asyncio.ensure_future(self.client.call("open", {"key": key})))
+            opened.append(asyncio.ensure_future(self.client.call(self.prefix + "open", {"key": key})))
 
-        text = await self.client.call("steps", {"key": key, "count": 3}, on_progress)
+        text = await self.client.call(self.prefix + "steps", {"key": key, "count": 3}, on_progress)
         await asyncio.gather(*opened)
         return {"seen": seen, "text": text.replace(key, "KEY")}
 
     async def cancel(self, _wish):
         key, started = str(uuid.uuid4()), asyncio.Event()
-        call = await self.client.begin("steps", {"key": key}, lambda _step: started.set())
+        call = await self.client.begin(self.prefix + "steps", {"key": key}, lambda _step: started.set())
         await started.wait()
         await call.cancel()
-        return await self.client.call("ended", {"key": key})
+        return await self.client.call(self.prefix + "ended", {"key": key})
 
     async def logging(self, _wish):
         await self.client.tell_all()
@@ -100,14 +152,14 @@ class Operations:
             await self._until_heard(wish.get("name", "touch"), uri)
         return "heard"
 
-    async def changes(self, _wish):
+    async def changes(self, wish):
         async with self.client.watching(None):
-            await self._until_heard("grow", "tools")
+            await self._until_heard(wish.get("name", "grow"), "tools")
         return "heard"
 
     async def _until_heard(self, tool, what):
         for _ in range(TRIES):
-            await self.client.call(tool, {})
+            await self.client.call(self.prefix + tool, {})
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(self.inbox.until(what), PATIENCE / TRIES / 2)
         raise TimeoutError(f"said {TRIES} times and never heard")
@@ -161,6 +213,7 @@ async def one(connect, cell):
             tell(cell, "connect", got=operations.client.revision)
             for wish in cell["operations"]:
                 name = wish.get("as", wish["do"])
+                operations.prefix = wish.get("prefix", "")
                 try:
                     async with asyncio.timeout(PATIENCE):
                         tell(cell, name, got=await getattr(operations, wish["do"])(wish))
@@ -183,6 +236,12 @@ def line(data):
 def fields(schema):
     """Fills a form of texts."""
     return {name: "canned" for name in (schema or {}).get("properties", {})}
+
+
+def reference(types, ref):
+    """What is to be completed, in the words of the SDK."""
+    kinds = {"ref/prompt": types.PromptReference, "ref/resource": types.ResourceTemplateReference}
+    return kinds[ref["type"]](**ref)
 
 
 def texts(result):

@@ -10,7 +10,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
 
-from matrix import fields, line, main, texts
+from matrix import fields, line, main, reference, texts
 from pin import pin
 
 
@@ -59,6 +59,27 @@ class Client:
 
     async def get(self, name, arguments):
         return (await self.session.get_prompt(name, arguments)).messages[0].content.text
+
+    async def page(self, listing, cursor):
+        params = types.PaginatedRequestParams(cursor=cursor)
+        lists = {
+            "tools": self.session.list_tools,
+            "prompts": self.session.list_prompts,
+            "resources": self.session.list_resources,
+            "resourceTemplates": self.session.list_resource_templates,
+        }
+        return await lists[listing](params=params)
+
+    async def whole(self, of, params):
+        match of:
+            case "call":
+                return await self.session.call_tool(params["name"], params["arguments"])
+            case "read":
+                return await self.session.read_resource(AnyUrl(params["uri"]))
+            case "get":
+                return await self.session.get_prompt(params["name"], params["arguments"])
+            case "complete":
+                return await self.session.complete(reference(types, params["ref"]), params["argument"])
 
     async def call(self, name, arguments, on_progress=None):
         async def report(progress, _total, _message):

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import os
 import warnings
 
 import mcp_types as types
 from mcp import Client as Sdk
 from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters
 from mcp.client.subscriptions import listen
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
-from matrix import fields, line, main, texts
+from matrix import fields, line, main, reference, texts
 
 # What is deprecated since 2026-07-28 is what the revisions before it have.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
@@ -83,6 +85,26 @@ class Client:
     async def get(self, name, arguments):
         return (await self.client.get_prompt(name, arguments)).messages[0].content.text
 
+    async def page(self, listing, cursor):
+        lists = {
+            "tools": self.client.list_tools,
+            "prompts": self.client.list_prompts,
+            "resources": self.client.list_resources,
+            "resourceTemplates": self.client.list_resource_templates,
+        }
+        return await lists[listing](cursor=cursor)
+
+    async def whole(self, of, params):
+        match of:
+            case "call":
+                return await self.client.call_tool(params["name"], params["arguments"])
+            case "read":
+                return await self.client.read_resource(params["uri"])
+            case "get":
+                return await self.client.get_prompt(params["name"], params["arguments"])
+            case "complete":
+                return await self.client.complete(reference(types, params["ref"]), params["argument"])
+
     async def call(self, name, arguments, on_progress=None):
         async def report(progress, _total, _message):
             on_progress(progress)
@@ -105,7 +127,14 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def connect(cell, inbox):
-    transport = sse_client(cell["url"]) if cell["transport"] == "sse" else cell["url"]
+    match cell:
+        case {"command": [command, *args], "environment": environment}:
+            transport = StdioServerParameters(command=command, args=args, env=dict(os.environ) | environment)
+        case {"transport": "sse", "url": url}:
+            transport = sse_client(url)
+        case {"url": transport}:
+            pass
+
     async def hear_log(params):
         inbox.put(line(params.data))
 

@@ -10,6 +10,13 @@ const [generation, plan] = process.argv.slice(2);
 const PATIENCE = 20_000;
 const TRIES = 10;
 
+const LISTS = {
+    tools: ['listTools', 'name'],
+    prompts: ['listPrompts', 'name'],
+    resources: ['listResources', 'uri'],
+    resourceTemplates: ['listResourceTemplates', 'uriTemplate'],
+};
+
 const answers = {
     'sampling/createMessage': () => ({
         role: 'assistant',
@@ -111,6 +118,21 @@ async function connect(cell) {
     };
 }
 
+// All that stands where the URI of a resource does, in a result of any kind.
+function* urisIn(value) {
+    for (const [key, member] of Object.entries(value ?? {})) {
+        if (['uri', 'resourceUri'].includes(key) && typeof member === 'string') yield member;
+        else if (typeof member === 'object') yield* urisIn(member);
+    }
+}
+
+const whole = {
+    call: ({ client }, params) => sdk.call(client, params, { timeout: PATIENCE }),
+    read: ({ client }, params) => client.readResource(params),
+    get: ({ client }, params) => client.getPrompt(params),
+    complete: ({ client }, params) => client.complete(params),
+};
+
 function short(text) {
     return text.length <= 200 ? text : `${text.length} characters`;
 }
@@ -132,6 +154,37 @@ async function untilHeard(peer, tool, what) {
 }
 
 const operations = {
+    // All four lists; of each item its name, and of each list the number of pages. TypeScript 2.4 pages by itself, and
+    // gives all pages as one.
+    async lists({ client }) {
+        const found = {};
+        for (const [listing, [list, key]] of Object.entries(LISTS)) {
+            const [names, uris] = [[], []];
+            let [pages, cursor] = [0, undefined];
+            do {
+                const page = await client[list](cursor === undefined ? undefined : { cursor });
+                names.push(...page[listing].map(item => item[key]));
+                if (key !== 'uri') uris.push(...urisIn(page[listing]));
+                cursor = page.nextCursor;
+                pages++;
+            } while (cursor !== undefined);
+            found[listing] = { names, pages, uris };
+        }
+        return found;
+    },
+    // The whole result of a request, and what is read at each URI in it. An error is a result too.
+    async whole(peer, { of, params }) {
+        let result;
+        try {
+            result = await whole[of](peer, params);
+        } catch (error) {
+            if (!Number.isInteger(error.code)) throw error;
+            return { error: error.code };
+        }
+        const read = {};
+        for (const uri of of === 'read' ? [] : urisIn(result)) read[uri] = await whole.read(peer, { uri });
+        return { result, read };
+    },
     async list({ client }) {
         return {
             tools: (await client.listTools()).tools.map(tool => tool.name).sort(),
@@ -148,38 +201,38 @@ const operations = {
         const text = await peer.call(name, args, { onprogress: ({ progress }) => seen.push(progress) });
         return { ordered: seen.length >= 1 && seen.every((step, index) => step === index + 1), text: short(text) };
     },
-    async progress(peer) {
+    async progress(peer, { prefix = '' }) {
         const key = randomUUID();
         const seen = [];
         const opened = [];
         const onprogress = ({ progress }) => {
             seen.push(progress);
-            opened.push(peer.call('open', { key }));
+            opened.push(peer.call(`${prefix}open`, { key }));
         };
-        const text = await peer.call('steps', { key, count: 3 }, { onprogress });
+        const text = await peer.call(`${prefix}steps`, { key, count: 3 }, { onprogress });
         await Promise.all(opened);
         return { seen, text: text.replace(key, 'KEY') };
     },
-    async cancel(peer) {
+    async cancel(peer, { prefix = '' }) {
         const key = randomUUID();
         const stop = new AbortController();
         await new Promise(started => {
-            peer.call('steps', { key }, { onprogress: started, signal: stop.signal }).catch(() => {});
+            peer.call(`${prefix}steps`, { key }, { onprogress: started, signal: stop.signal }).catch(() => {});
         });
         stop.abort('as asked');
-        return peer.call('ended', { key });
+        return peer.call(`${prefix}ended`, { key });
     },
-    async logging(peer) {
+    async logging(peer, { prefix = '' }) {
         // A server that has not heard of levels logs everything.
         if (peer.revision < '2026') await peer.client.setLoggingLevel('debug').catch(() => {});
-        return untilHeard(peer, 'log', 'a line');
+        return untilHeard(peer, `${prefix}log`, 'a line');
     },
-    async updates(peer, { uri = 'test://greeting', name = 'touch' }) {
-        await peer.watching(uri, () => untilHeard(peer, name, uri));
+    async updates(peer, { uri = 'test://greeting', name = 'touch', prefix = '' }) {
+        await peer.watching(uri, () => untilHeard(peer, `${prefix}${name}`, uri));
         return 'heard';
     },
-    async changes(peer) {
-        await peer.watching(null, () => untilHeard(peer, 'grow', 'tools'));
+    async changes(peer, { name = 'grow', prefix = '' }) {
+        await peer.watching(null, () => untilHeard(peer, `${prefix}${name}`, 'tools'));
         return 'heard';
     },
     async many(peer, { count }) {

@@ -9,7 +9,7 @@ const DEVIATIONS: &[(Side, &[&str], &str)] = &[(
 )];
 
 /// Why this is no fault of the gateway's, if it is none.
-pub(super) fn reason(wrong: &Wrong) -> Option<&'static str> {
+pub(crate) fn reason(wrong: &Wrong) -> Option<&'static str> {
     let found = DEVIATIONS.iter().find(|(side, words, _)| {
         *side == wrong.side && words.iter().all(|word| wrong.problem.contains(word))
     });
