@@ -354,3 +354,35 @@ async fn an_old_session_with_a_server_that_became_modern_is_begun_anew_by_its_cl
     );
     assert!(!server.asked("server/discover").is_empty());
 }
+
+/// Serverless ones take ten seconds to wake, and answer then whatever they were asked first.
+#[tokio::test]
+async fn a_server_of_2026_07_28_that_is_slow_to_wake_is_not_taken_for_an_earlier_one() {
+    let awake = Gate::closed();
+    let (asleep, wakes) = (awake.clone(), awake.clone());
+    let server = Server::of(Mood::Modern)
+        .on("server/discover", move |request| {
+            let discovered = json!({
+                "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} },
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+            });
+            Reply::after(&asleep, Reply::result(request, &discovered))
+        })
+        .on("initialize", move |request| {
+            wakes.open();
+            Reply::error(request, -32022, "unsupported protocol version")
+        })
+        .unchecked()
+        .start()
+        .await;
+    let gateway = Gateway::new().server("slow", &server).start().await;
+
+    let called = gateway
+        .client("/mcp/slow")
+        .modern()
+        .call("echo", json!({ "message": "a" }))
+        .await;
+
+    assert_eq!(called["content"][0]["text"], "a");
+    assert_eq!(server.asked("initialize").len(), 1);
+}

@@ -1,4 +1,5 @@
 //! What a file shows of a server: the same for an item of a list and for a call.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::borrow::Cow;
 use std::collections::HashMap;

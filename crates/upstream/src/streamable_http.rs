@@ -33,7 +33,7 @@ use hearing::Hearing;
 use pooled::PooledSessions;
 use post::{Post, Using};
 
-/// A legacy server may hang on a method it does not know.
+/// A legacy server may hang on a method it does not know. Who has not answered by then is greeted beside the question.
 const DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A handshake of ours, cold start of the server included.
@@ -102,6 +102,7 @@ impl Transport for StreamableHttp {
     async fn discover(&self, headers: &Headers) -> Result<Discovery, Error> {
         let server = &self.server;
         let question = handshake::discover_request(&Id::number(0));
+        let greeting = headers.clone();
         let headers = Headers {
             injected: headers.injected.clone(),
             passed: vec![
@@ -115,9 +116,25 @@ impl Transport for StreamableHttp {
                 .await?;
             server.read_discovery(response, &question).await
         };
-        match tokio::time::timeout(DISCOVER_WITHIN, asked).await {
-            Ok(discovery) => discovery,
-            Err(_) => Ok(Discovery::Legacy),
+        let mut asked = std::pin::pin!(asked);
+        if let Ok(discovery) = tokio::time::timeout(DISCOVER_WITHIN, &mut asked).await {
+            return discovery;
+        }
+        // It is slow to wake, or hangs on a method that it does not know: what it answers first says which.
+        let nobody = Pooled::default();
+        let greeted = tokio::select! {
+            discovery = &mut asked => return discovery,
+            greeted = self.share(&nobody, &greeting) => greeted,
+        };
+        match greeted {
+            Err(Error {
+                fault: Fault::NotSpoken { .. },
+                ..
+            }) => {
+                let discovery = tokio::time::timeout(GREET_WITHIN, asked).await;
+                discovery.unwrap_or(Ok(Discovery::Legacy))
+            }
+            Ok(_) | Err(_) => Ok(Discovery::Legacy),
         }
     }
 
