@@ -346,7 +346,7 @@ async fn who_listens_is_told_when_a_reload_shows_something_else() {
 async fn what_is_curated_and_does_not_exist_is_told_with_its_line() {
     let crm = server(Mood::Modern).await;
     let yaml = format!(
-        "{{ url: \"{}\", tools: {{ deny: [delete_al, 'x*'] }} }}",
+        "{{ url: \"{}\", tools: {{ deny: [delete_al], rename: {{ fnd: search }} }} }}",
         crm.url()
     );
     let gateway = Gateway::new().upstream("crm", &yaml).start().await;
@@ -371,7 +371,7 @@ async fn what_is_curated_and_does_not_exist_is_told_with_its_line() {
     let (exit, said) = gateway.check().await;
     assert_eq!(exit, harness::Exit::Code(2), "{said}");
     assert!(
-        said.contains("`crm` has no tool `x*`") && said.contains("delete_all"),
+        said.contains("`crm` has no tool `fnd`") && said.contains("delete_all"),
         "{said}"
     );
 }
@@ -398,4 +398,103 @@ async fn a_call_that_does_not_bring_what_an_argument_needs_is_refused() {
     let client = gateway.client("/mcp/crm?tenant=acme").modern();
     let called = client.call("plain", json!({ "tenant": "globex" })).await;
     assert_eq!(said(&called)[1], json!({ "tenant": "acme" }));
+}
+
+/// Servers read more than one spelling, and more than one kind of message.
+#[tokio::test]
+async fn what_is_hidden_is_not_reached_by_another_spelling() {
+    for mood in [Mood::Modern, Mood::Sessionful("2025-11-25")] {
+        let (crm, other) = (server(mood).await, server(Mood::Modern).await);
+        let gateway = curated(&crm, &other, "").await;
+        for client in [
+            gateway.client("/mcp/crm").modern().unchecked(),
+            gateway.client("/mcp/crm").legacy("2025-11-25").await.unchecked(),
+        ] {
+            for (method, hidden) in [
+                ("resources/read", json!({ "uri": "NOTE://private/p" })),
+                ("resources/read", json!({ "uri": "note://%70rivate/p" })),
+                ("resources/read", json!({ "uri": "note://private/../private/p" })),
+                (
+                    "completion/complete",
+                    json!({ "ref": { "type": "ref/prompt", "name": "tell", "uri": "note://a" }, "argument": { "name": "a", "value": "" } }),
+                ),
+                (
+                    "completion/complete",
+                    json!({ "ref": { "type": "ref/prompt", "name": "ask", "Name": "tell" }, "argument": { "name": "a", "value": "" } }),
+                ),
+            ] {
+                let refused = client.ask(method, hidden.clone()).await;
+                assert_eq!(refused.code(), -32602, "{hidden}");
+                assert!(crm.asked(method).is_empty(), "{hidden} came to the server");
+            }
+        }
+        let client = gateway.client("/mcp/crm").legacy("2025-11-25").await.unchecked();
+        client.notify("tools/call", json!({ "name": "delete_all" })).await;
+        client.call("plain", json!({})).await;
+        assert_eq!(
+            crm.asked("tools/call").len(),
+            1,
+            "a call without an id goes nowhere"
+        );
+    }
+}
+
+#[tokio::test]
+async fn headers_say_what_the_server_is_told() {
+    let crm = server(Mood::Modern).await;
+    let other = server(Mood::Modern).await;
+    let gateway = curated(&crm, &other, "").await;
+
+    for (path, tool) in [
+        ("/mcp/crm", "search"),
+        ("/mcp", "crm__search"),
+        ("/mcp", "crm__find"),
+        ("/mcp/crm", "find"),
+    ] {
+        crm.forget();
+        gateway
+            .client(path)
+            .modern()
+            .call(tool, json!({ "q": "x" }))
+            .await;
+        assert_eq!(
+            crm.only("tools/call").headers.get("Mcp-Name"),
+            Some("find"),
+            "{path} {tool}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_argument_that_the_file_gives_is_repeated_for_the_server_and_not_asked_of_the_client() {
+    let schema = json!({ "type": "object", "properties": {
+        "region": { "type": "string", "x-mcp-header": "Region" } } });
+    let listed = json!({ "tools": [{ "name": "find", "inputSchema": schema }],
+        "resultType": "complete", "ttlMs": 0, "cacheScope": "private" });
+    let crm = Server::of(Mood::Modern)
+        .on("tools/list", move |request| Reply::result(request, &listed))
+        .start()
+        .await;
+    let other = server(Mood::Modern).await;
+    let yaml = format!(
+        "{{ url: \"{}\", tools: {{ change: {{ find: {{ fixed: {{ region: eu }} }} }} }} }}",
+        crm.url()
+    );
+    let gateway = Gateway::new()
+        .upstream("crm", &yaml)
+        .server("other", &other)
+        .start()
+        .await;
+
+    for (path, tool) in [("/mcp/crm", "find"), ("/mcp", "crm__find")] {
+        crm.forget();
+        let client = gateway.client(path).modern();
+        let answer = client
+            .ask("tools/call", json!({ "name": tool, "arguments": {} }))
+            .await;
+        assert!(answer.code() != -32020, "{path}: {answer:?}");
+        let call = crm.only("tools/call");
+        assert_eq!(call.params()["arguments"], json!({ "region": "eu" }), "{path}");
+        assert_eq!(call.headers.get("Mcp-Param-Region"), Some("eu"), "{path}");
+    }
 }

@@ -100,7 +100,11 @@ impl Curation {
     /// Two tools that are called the same, and what.
     pub fn clash(&self) -> Option<(&str, [&str; 2])> {
         let mut named: BTreeMap<&str, &str> = BTreeMap::new();
-        self.changes.iter().find_map(|(original, change)| {
+        let mut shown = self
+            .changes
+            .iter()
+            .filter(|(original, _)| self.shows(What::Tool, original));
+        shown.find_map(|(original, change)| {
             let before = named.insert(change.name()?, original);
             before.map(|before| (change.name().unwrap_or_default(), [before, &**original]))
         })
@@ -116,12 +120,11 @@ impl Curation {
 
     /// Whether that of this original name is shown.
     pub fn shows(&self, what: What, original: &str) -> bool {
-        let picks = match what {
-            What::Tool => &self.tools,
-            What::Prompt => &self.prompts,
-            What::Resource => &self.resources,
-        };
-        picks.iter().all(|pick| pick.shows(original))
+        match what {
+            What::Tool => self.tools.iter().all(|pick| pick.shows(original)),
+            What::Prompt => self.prompts.iter().all(|pick| pick.shows(original)),
+            What::Resource => self.resources.iter().all(|pick| pick.shows_uri(original)),
+        }
     }
 
     /// What a tool is called; none when it is not shown, be it that another one has its name now.

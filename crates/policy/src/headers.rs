@@ -136,6 +136,26 @@ impl Injection {
             .collect()
     }
 
+    /// What a call brings for these headers: where it was looked for, by what name, and what was found.
+    pub fn brought<'a>(&'a self, call: &'a dyn Lookup) -> Vec<(Kind, &'a str, Option<Cow<'a, str>>)> {
+        let templates = self.lines.iter().filter_map(|(_, value)| match value {
+            Value::Fixed(_) => None,
+            Value::PerCall(template) => Some(template),
+        });
+        let found = |kind: Kind, name: &'a str| match kind {
+            Kind::Param => call.param(name),
+            Kind::Header => call.header(name),
+            Kind::Claim => call.claim(name),
+            Kind::Principal => call.principal(name),
+            Kind::User => call.user(name),
+            Kind::Env | Kind::File => None,
+        };
+        templates
+            .flat_map(Template::needs)
+            .map(|(kind, name)| (kind, name, found(kind, name)))
+            .collect()
+    }
+
     /// The headers that need no call; for requests of the gateway's own.
     pub fn standing(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.render(&Nothing).unwrap_or_default()

@@ -1,5 +1,7 @@
 //! Picks: which of a server's names are shown, by patterns in which `*` stands for any letters and `?` for one.
 
+mod uri;
+
 use config::{Field, Located, Value, scalar};
 use wildmatch::WildMatch;
 
@@ -16,6 +18,8 @@ pub struct Pattern {
     /// As it is written, and where.
     pub written: Located<String>,
     matches: WildMatch,
+    /// The same, where both are URIs as their server may come to read them.
+    read: WildMatch,
 }
 
 impl PartialEq for Pattern {
@@ -63,9 +67,21 @@ impl Pick {
         self.allow.as_deref().is_none_or(said_by) && !said_by(&self.deny)
     }
 
-    /// All that it names.
+    /// Whether a URI is shown: as it is written, and as its server may come to read it.
+    pub fn shows_uri(&self, uri: &str) -> bool {
+        let read = uri::normal(uri);
+        let said_by = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.read.matches(&read));
+        let shown = self.allow.as_deref().is_none_or(said_by) && !said_by(&self.deny);
+        shown && self.shows(uri)
+    }
+
+    /// All that it names. A pattern of what is denied may be there for what is still to come.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
-        self.allow.iter().flatten().chain(&self.deny)
+        let denied = self
+            .deny
+            .iter()
+            .filter(|pattern| !pattern.written.value.contains(['*', '?']));
+        self.allow.iter().flatten().chain(denied)
     }
 }
 
@@ -73,6 +89,7 @@ impl Pattern {
     pub(crate) fn new(written: Located<String>) -> Self {
         Self {
             matches: WildMatch::new(&written.value),
+            read: WildMatch::new(&uri::normal(&written.value)),
             written,
         }
     }

@@ -111,10 +111,28 @@ fn prompts_and_resources_are_picked_too() {
         (What::Resource, "note://a", true),
         (What::Resource, "note://{id}", true),
         (What::Resource, "file:///note://", false),
+        (What::Resource, "NOTE://a", false),
         (What::Tool, "secret", true),
     ] {
         assert_eq!(curation.shows(what, name), shown, "{name}");
     }
+}
+
+#[test]
+fn a_resource_is_hidden_however_it_is_spelled() {
+    let curation =
+        curation("{ resources: { allow: ['note://*', 'file:///public/*'], deny: ['note://private*'] } }");
+    for hidden in [
+        "note://private/p",
+        "NOTE://private/p",
+        "no\tte://private/p",
+        " note://private/p",
+        "note://%70rivate/p",
+        "file:///public/../private/p",
+    ] {
+        assert!(!curation.shows(What::Resource, hidden), "{hidden:?}");
+    }
+    assert!(curation.shows(What::Resource, "file:///public/a%20b"));
 }
 
 #[test]
@@ -178,6 +196,12 @@ fn fixed_arguments_win_and_defaults_stand_in() {
     let twice = br#"{"region":"us","r\u0065gion":"us","region":"us"}"#;
     let changed = curation.arguments("find", Some(twice), &url).unwrap().unwrap();
     assert!(!String::from_utf8_lossy(&changed).contains("us"), "{changed:?}");
+    let respelled = json!({ "region": "x", "Region": "us", "REGION": "us" });
+    assert_eq!(
+        arguments(&curation, "find", respelled)["Region"],
+        Value::Null,
+        "servers that know no case take the last"
+    );
 }
 
 #[test]
@@ -220,7 +244,7 @@ fn a_route_shows_less_than_its_upstream_and_never_more() {
 #[test]
 fn what_is_said_of_nothing_is_found() {
     let curation = curation(
-        "{ tools: { deny: ['delete_*', drop], rename: { fnd: search } }, prompts: [ask], resources: ['note://*'] }",
+        "{ tools: { deny: ['drop_*', 'delete_*', drop], rename: { fnd: search } }, prompts: [ask], resources: ['note://*'] }",
     );
     let stray = |what, known: &[&str]| -> Vec<String> {
         curation

@@ -70,9 +70,9 @@ impl Aggregate {
         Some(Self {
             members,
             // A single one needs no alias to be told apart.
-            style: match (names.len(), route.face.names) {
-                (1, Style::LlmSafe) => Style::Bare,
-                (_, style) => style,
+            style: match names.len() {
+                1 => Style::Bare,
+                _ => route.face.names,
             },
             instructions: route.face.instructions.clone(),
         })

@@ -104,6 +104,10 @@ impl Hop {
             Legacy::Unasked | Legacy::NotSpoken => None,
         };
         Ok(match (call.era, eras.modern, legacy) {
+            // Its headers repeat what its client said; of something else others are made.
+            (Era::Modern, Some(_), _) if call.said.is_some() => {
+                Self::same(upstream, Conversation::Bridged, call.revision)
+            }
             (Era::Modern, Some(_), _) => Self::same(upstream, Conversation::Modern, call.revision),
             (Era::Modern, None, legacy) => {
                 Self::down(upstream, call, legacy.unwrap_or(Revision::LATEST_LEGACY))?

@@ -44,6 +44,8 @@ impl Visit {
 pub(crate) struct Call {
     pub(crate) visit: Arc<Visit>,
     pub(crate) message: Message,
+    /// What its client said, where its server is told something else: headers repeat it.
+    pub(crate) said: Option<Box<Message>>,
     pub(crate) era: Era,
     /// The revision its client speaks; for a handshake the one it is to be given.
     pub(crate) revision: Revision,
@@ -75,6 +77,16 @@ impl Call {
             && !self.handshake
             && self.session.is_none()
             && self.visit.route.sessions == SessionRule::Required
+    }
+}
+
+impl Call {
+    /// Its server is told this instead.
+    pub(crate) fn tells(&mut self, edited: Message) {
+        if edited.bytes() != self.message.bytes() {
+            let said = std::mem::replace(&mut self.message, edited);
+            self.said.get_or_insert(Box::new(said));
+        }
     }
 }
 

@@ -32,9 +32,17 @@ pub(crate) async fn serve(
     upstream: &Arc<Upstream>,
     curation: &Arc<Curation>,
 ) -> Result<Answer, Failure> {
-    if call.message.kind() == Kind::Request {
-        call.message = admitted(curation, &call.visit, &call.message)?;
-        call.entry.carries(&call.message);
+    match (call.message.kind(), call.message.method()) {
+        (Kind::Request, _) => {
+            let edited = admitted(curation, &call.visit, &call.message)?;
+            call.tells(edited);
+            call.entry.carries(&call.message);
+        }
+        // A request without an id: nobody would be answered, and its server might still do it.
+        (Kind::Notification, Some(method)) if !method.as_str().starts_with("notifications/") => {
+            return Ok(Answer::accepted());
+        }
+        (Kind::Notification | Kind::Result | Kind::Error, _) => {}
     }
     let listing = call.message.method().and_then(listing_of);
     let answer = transparent(current, call, upstream).await?;
@@ -106,12 +114,10 @@ fn without_hidden(curation: &Curation, request: &Message) -> Message {
     let edited = || -> Option<Bytes> {
         let params = Object::parse(request.params()?).ok()?;
         let wanted = Object::parse(params.get("notifications")?).ok()?;
-        let uris: Vec<String> = serde_json::from_slice(wanted.get("resourceSubscriptions")?).ok()?;
-        let shown = uris.iter().filter(|uri| curation.shows(What::Resource, uri));
-        let shown: Vec<&String> = shown.collect();
-        if shown.len() == uris.len() {
-            return None;
-        }
+        let uris = wanted.get("resourceSubscriptions")?;
+        let uris: Vec<serde_json::Value> = serde_json::from_slice(uris).unwrap_or_default();
+        let uris = uris.iter().filter_map(serde_json::Value::as_str);
+        let shown: Vec<&str> = uris.filter(|uri| curation.shows(What::Resource, uri)).collect();
         let mut edits = wanted.edit();
         edits.set("resourceSubscriptions", serde_json::to_string(&shown).ok()?);
         let wanted = edits.apply();

@@ -81,12 +81,12 @@ pub(crate) async fn once(
     upstream: &Arc<Upstream>,
 ) -> Result<Answer, Failure> {
     // Who may not make this call is told so, whatever is remembered.
-    let headers = admit(current, &call.visit, upstream)?;
+    admit(current, &call.visit, upstream)?;
     if call.lacks_session() {
         return Err(Failure::SessionMissing);
     }
     let key = key::read(call)?;
-    let place = key::place(current, call, upstream, &headers, &key);
+    let place = key::place(current, call, upstream, &key);
     let request = same(call);
     let mut deadline = Deadline::of_wait(upstream);
     let mut repeat = Repeat::Answered;

@@ -87,6 +87,17 @@ impl Incoming {
         self
     }
 
+    /// Waits until its server may be given the call. Nothing of it was sent until then.
+    ///
+    /// # Errors
+    /// When too many wait, or the time is over.
+    pub(crate) async fn take_place(&mut self) -> Result<(), Failure> {
+        match &mut self.exchange {
+            Some(exchange) => self.deadline.keep(exchange.take_place(&self.request)).await,
+            None => Err(Failure::Ended),
+        }
+    }
+
     /// Sends the request, and waits for the first thing that comes back.
     ///
     /// # Errors

@@ -38,12 +38,23 @@ fn reference(request: &Message) -> Result<(What, String), Failure> {
     let reference = request.params_member("ref");
     let reference = reference.and_then(|text| Object::parse(text).ok());
     let reference = reference.ok_or_else(|| unnamed("ref"))?;
-    let text = |member: &str| reference.get_text(member).map(std::borrow::Cow::into_owned);
-    match (text("name"), text("uri")) {
-        (Some(name), None) => Ok((What::Prompt, name)),
-        (_, Some(uri)) => Ok((What::Resource, uri)),
-        (None, None) => Err(unnamed("ref")),
+    // Whichever of two spellings a server reads, it is the one that was judged.
+    let mut seen: Vec<String> = reference
+        .members()
+        .iter()
+        .map(|member| member.key.to_lowercase())
+        .collect();
+    seen.sort_unstable();
+    if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(unnamed("ref"));
     }
+    let text = |member: &str| reference.get_text(member).map(std::borrow::Cow::into_owned);
+    let (what, name) = match text("type").as_deref() {
+        Some("ref/prompt") => (What::Prompt, text("name")),
+        Some("ref/resource") => (What::Resource, text("uri")),
+        Some(_) | None => (What::Prompt, None),
+    };
+    name.map(|name| (what, name)).ok_or_else(|| unnamed("ref"))
 }
 
 /// What a client is told of a name that leads to nothing.

@@ -112,7 +112,7 @@ async fn forward(
     let hop = Hop::find(call, upstream, &headers, &mut deadline).await?;
     // What lies beyond an era is rare and large.
     let here = match hop.crossing {
-        Crossing::None if call.visit.to.only().is_some() => None,
+        Crossing::None if call.visit.to.only().is_some() && call.said.is_none() => None,
         Crossing::None => {
             Box::pin(bridge::here::prepare(
                 current,
@@ -148,6 +148,8 @@ async fn forward(
             incoming = incoming.told_if_given_up(current);
         }
         if let Some(promise) = promise {
+            // As long as it waits in line, nothing was sent.
+            Box::pin(incoming.take_place()).await?;
             promise.sent();
         }
         let sent = incoming.send().await?;

@@ -79,6 +79,19 @@ impl Exchange {
         })
     }
 
+    /// Waits for the place of a message that needs one. Nothing of it was sent until then.
+    ///
+    /// # Errors
+    /// When more wait than may.
+    pub async fn take_place(&mut self, message: &Message) -> Result<(), Error> {
+        if takes_a_place(message) && self.slot.is_none() {
+            let slot = self.upstream.slots.take().await;
+            let slot = slot.map_err(|full| Fault::Full(full.0).of(&self.upstream.name))?;
+            self.slot = Some(slot);
+        }
+        Ok(())
+    }
+
     /// Sends the message and waits for the first thing that comes back. A request waits first for a place
     /// among those that may run at once.
     ///
@@ -89,11 +102,7 @@ impl Exchange {
     /// # Errors
     /// When the exchange fails before anything came back.
     pub async fn send(&mut self, message: &Message) -> Result<Reply, Error> {
-        if takes_a_place(message) && self.slot.is_none() {
-            let slot = self.upstream.slots.take().await;
-            let slot = slot.map_err(|full| Fault::Full(full.0).of(&self.upstream.name))?;
-            self.slot = Some(slot);
-        }
+        self.take_place(message).await?;
         let outcome = match self.conversation.clone() {
             Conversation::Session(session) => {
                 if message.method() == Some(&Method::NotificationsCancelled) {

@@ -105,6 +105,22 @@ fn route(fields: &mut Fields<'_>, shown: &Shown<'_>) -> Option<Route> {
         })),
         (false, false) => Some(Choice::Among(shown.upstreams.to_vec())),
     };
+    let one_at_a_time = match &choice {
+        Some(Choice::ByParameter { .. }) => true,
+        Some(Choice::Among(upstreams)) => upstreams.len() < 2,
+        None => false,
+    };
+    if one_at_a_time && !face.from_catalog {
+        for key in ["names", "instructions"] {
+            let field = fields.optional(key);
+            if field.is_written() {
+                field.report(
+                    "a route that leads to one server shows it as it is",
+                    Some("write `lists: catalog` beside it, or leave it out"),
+                );
+            }
+        }
+    }
     let path = path?.value;
     if let Some(page) = HEALTH.iter().find(|page| **page == path.trim_end_matches('/')) {
         let text = format!(

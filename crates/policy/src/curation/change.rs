@@ -185,6 +185,15 @@ impl Change {
         }
         let given = Object::parse(given.unwrap_or(b"{}")).map_err(|_| Unfilled::NoObject)?;
         let mut edits = given.edit();
+        // Some servers read names without their case, and take the last.
+        for member in given.members() {
+            let is_like = |argument: &Argument| {
+                argument.name != *member.key && argument.name.to_lowercase() == member.key.to_lowercase()
+            };
+            if fixed.iter().any(is_like) {
+                edits.remove(&member.key);
+            }
+        }
         for argument in fixed {
             edits.set(&argument.name, argument.text(call)?);
         }

@@ -41,16 +41,12 @@ impl Seen {
 
     /// What is shown of a list, in its order.
     pub(super) fn items(&self, listing: Listing) -> impl ExactSizeIterator<Item = &Item> {
-        let count = match &self.shown[listing as usize] {
-            Some(shown) => shown.len(),
-            None => self.all(listing).len(),
-        };
-        (0..count).map(move |place| &self.all(listing)[self.place(listing, place)])
+        (0..self.count(listing)).map(move |place| &self.all(listing)[self.place(listing, place)])
     }
 
     /// One of what is shown, by its place among that.
     pub(super) fn item(&self, listing: Listing, place: usize) -> Option<&Item> {
-        self.items(listing).nth(place)
+        (place < self.count(listing)).then(|| &self.all(listing)[self.place(listing, place)])
     }
 
     /// What is shown under this key.
@@ -87,6 +83,13 @@ impl Seen {
         match (&self.curation, listing) {
             (Some(curation), Listing::Tools) => curation.meant(called),
             _ => self.shows(what(listing), called).then_some(called),
+        }
+    }
+
+    fn count(&self, listing: Listing) -> usize {
+        match &self.shown[listing as usize] {
+            Some(shown) => shown.len(),
+            None => self.all(listing).len(),
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn carry(
     // From here on it is a call of that server, and recorded as one.
     call.message = exposing.request(&call.message, &target);
     if let (Some(curation), Some(Method::ToolsCall)) = (&member.curation, call.message.method()) {
-        call.message = given(curation, &call.visit, &call.message)?;
+        call.tells(given(curation, &call.visit, &call.message)?);
     }
     call.entry.leads_to(&member.upstream.name);
     call.entry.carries(&call.message);

@@ -121,7 +121,10 @@ impl View {
                 None => Err(Nowhere::Unknown),
             },
             Err(Unresolved::Ambiguous) => Err(Nowhere::Ambiguous),
-            Err(Unresolved::Unknown) => self.unread(listing, name),
+            Err(Unresolved::Unknown) => match self.by_own(listing, name) {
+                Some(found) => found,
+                None => self.unread(listing, name),
+            },
         }
     }
 
@@ -182,10 +185,42 @@ impl View {
         })
     }
 
+    /// What the file has given another name, by its own.
+    fn by_own(&self, listing: Listing, name: &str) -> Option<Result<Target, Nowhere>> {
+        let has = |server: usize, own: &str| {
+            let seen = &self.seen[server];
+            seen.meant(listing, own) == Some(own) && seen.lists(listing, own)
+        };
+        let to = |server: usize, own: &str| {
+            Some(Ok(Target {
+                server,
+                named: name.to_owned(),
+                original: own.to_owned(),
+            }))
+        };
+        if let Some((server, own)) = self.addressed(name)
+            && has(server, own)
+        {
+            return to(server, own);
+        }
+        let mut having = (0..self.seen.len()).filter(|server| has(*server, name));
+        match (having.next(), having.next()) {
+            (Some(only), None) => to(only, name),
+            (Some(_), Some(_)) => Some(Err(Nowhere::Ambiguous)),
+            (None, _) => None,
+        }
+    }
+
+    /// The server before a name, and the name behind.
+    fn addressed<'n>(&self, name: &'n str) -> Option<(usize, &'n str)> {
+        let (alias, own) = name.split_once("__")?;
+        Some((self.server_called(alias)?, own))
+    }
+
     /// A name of a server whose list is not known leads there: it may be up again.
     fn unread(&self, listing: Listing, name: &str) -> Result<Target, Nowhere> {
-        let (alias, original) = name.split_once("__").ok_or(Nowhere::Unknown)?;
-        let server = self.server_called(alias).ok_or(Nowhere::Unknown)?;
+        let alone = (self.seen.len() == 1).then_some((0, name));
+        let (server, original) = self.addressed(name).or(alone).ok_or(Nowhere::Unknown)?;
         match &self.seen[server].catalog {
             Some(catalog) if !catalog.lacks(listing) => Err(Nowhere::Unknown),
             _ => match self.seen[server].meant(listing, original) {

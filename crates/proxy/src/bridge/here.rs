@@ -261,7 +261,9 @@ async fn check_repeated_arguments(
     let Some(tool) = call.message.subject() else {
         return Ok(());
     };
-    let agree = |parameters: &Parameters| parameters.agree(|name| call.visit.lines(name), &call.message);
+    // What the file gives the tool its client cannot have repeated.
+    let said = call.said.as_deref().unwrap_or(&call.message);
+    let agree = |parameters: &Parameters| parameters.agree(|name| call.visit.lines(name), said);
     let listed = deadline.keep(upstream.parameters(&tool, headers)).await;
     let Ok(Some(listed)) = listed else {
         return Ok(());

@@ -284,6 +284,7 @@ fn begin(
     let call = Call {
         visit: Arc::new(visit),
         message,
+        said: None,
         era: decision.era,
         revision: decision.revision,
         handshake: decision.handshake,

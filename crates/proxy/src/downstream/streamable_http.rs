@@ -172,6 +172,7 @@ pub(crate) fn begin(
     Ok(Call {
         visit: Arc::clone(visit),
         message,
+        said: None,
         era,
         revision,
         handshake,

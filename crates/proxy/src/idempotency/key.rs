@@ -3,7 +3,7 @@
 use mcp::{Object, Refusal, code, header};
 use policy::Principal;
 use sha2::{Digest as _, Sha256};
-use upstream::{Headers, Upstream};
+use upstream::Upstream;
 
 use super::refusal;
 use super::table::Place;
@@ -87,23 +87,21 @@ fn invalid(words: String) -> Refusal {
 ///
 /// The upstream counts by its name: that a reload made it another is no reason to make a call again. Nor do credentials
 /// that come from the file, which rotate; those that are made of the call are somebody else's.
-pub(super) fn place(
-    current: &Generation,
-    call: &Call,
-    upstream: &Upstream,
-    headers: &Headers,
-    key: &str,
-) -> Place {
+pub(super) fn place(current: &Generation, call: &Call, upstream: &Upstream, key: &str) -> Place {
     let mut hash = Sha256::new();
     add(&mut hash, b'p', call.principal.binding());
     add(&mut hash, b'u', upstream.name.as_bytes());
     add(&mut hash, b'k', key.as_bytes());
-    let standing = current
-        .injection(&upstream.name)
-        .map_or_else(Vec::new, |injection| injection.standing());
-    for (name, value) in headers.injected.iter().filter(|line| !standing.contains(line)) {
-        add(&mut hash, b'h', name.as_str().as_bytes());
-        add(&mut hash, b'v', value.as_bytes());
+    let brought = current.injection(&upstream.name);
+    let brought = brought
+        .iter()
+        .flat_map(|injection| injection.brought(&*call.visit));
+    for (kind, name, value) in brought {
+        add(&mut hash, b'h', format!("{kind}:{name}").as_bytes());
+        match value {
+            Some(value) => add(&mut hash, b'v', value.as_bytes()),
+            None => hash.update(b"-"),
+        }
     }
     let params = call.message.params().unwrap_or_default();
     if let Ok(params) = Object::parse(params) {

@@ -59,13 +59,19 @@ impl Key {
         let revision = session.map_or(call.revision, |session| session.revision());
         add(&mut hash, b'r', revision.as_str().as_bytes());
         // Without a session, a client that names no revision is spoken to in its server's.
-        let said = session.is_some() || call.visit.headers.contains_key(header::MCP_PROTOCOL_VERSION);
+        let said = session.is_some()
+            || call.visit.to.only().is_none()
+            || call.visit.headers.contains_key(header::MCP_PROTOCOL_VERSION);
         hash.update([
             u8::from(session.is_some()),
             u8::from(said),
             u8::from(call.askable),
         ]);
-        add_capabilities(&mut hash, call);
+        let declared = add_capabilities(&mut hash, call);
+        // What it is asked on the stream of its session is not seen here, and the answer may have been made of it.
+        if let Some(session) = session.filter(|_| call.visit.to.only().is_some() && declared.can_be_asked) {
+            add(&mut hash, b'S', &session.scope());
+        }
         if let Some(asked) = request.meta() {
             let asked = Object::parse(asked).ok()?;
             digest_object(&mut hash, &asked, |name| !NOT_ASKED.contains(&name));
@@ -88,11 +94,17 @@ impl Key {
 
 /// The credentials, and what of the client's own headers says more than the message does.
 fn add_headers(hash: &mut Sha256, headers: &Headers) {
-    let told = |name: &str| name == "baggage" || name.starts_with("mcp-param-");
+    // All that is passed on, less traces and what the message says itself.
+    let says_more = |name: &str| {
+        !["traceparent", "tracestate"].contains(&name)
+            && ![header::MCP_PROTOCOL_VERSION, header::MCP_METHOD, header::MCP_NAME]
+                .iter()
+                .any(|said| said.eq_ignore_ascii_case(name))
+    };
     let mut passed: Vec<_> = headers
         .passed
         .iter()
-        .filter(|(name, _)| told(name.as_str()))
+        .filter(|(name, _)| says_more(name.as_str()))
         .collect();
     passed.sort_by_key(|(name, _)| name.as_str());
     for (kind, lines) in [(b'i', headers.injected.iter().collect()), (b'h', passed)] {
@@ -103,8 +115,13 @@ fn add_headers(hash: &mut Sha256, headers: &Headers) {
     }
 }
 
+/// What a client has declared.
+struct Declared {
+    can_be_asked: bool,
+}
+
 /// What its client can be asked, as far as that is known here.
-fn add_capabilities(hash: &mut Sha256, call: &Call) {
+fn add_capabilities(hash: &mut Sha256, call: &Call) -> Declared {
     let greeting = call
         .session
         .as_ref()
@@ -116,5 +133,15 @@ fn add_capabilities(hash: &mut Sha256, call: &Call) {
             .as_ref()
             .and_then(|greeting| greeting.get("capabilities")),
     };
-    digest(hash, declared.unwrap_or(b"{}"));
+    let declared = declared.unwrap_or(b"{}");
+    digest(hash, declared);
+    let declared = Object::parse(declared);
+    let can = |what: &str| {
+        declared
+            .as_ref()
+            .is_ok_and(|declared| declared.get(what).is_some())
+    };
+    Declared {
+        can_be_asked: ["elicitation", "sampling", "roots"].into_iter().any(can),
+    }
 }

@@ -166,6 +166,10 @@ impl Keeping {
                 }
             }
             if self.entry.leave() {
+                // From here on nobody hears of changes.
+                if self.following.is_some() {
+                    self.entry.stir();
+                }
                 return;
             }
         }

@@ -75,9 +75,10 @@ pub(super) struct Envelope {
 
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 const ERROR: [&str; 3] = ["code", "message", "data"];
-const PARAMS: [&str; 7] = [
+const PARAMS: [&str; 8] = [
     "name",
     "uri",
+    "ref",
     "taskId",
     "arguments",
     "_meta",
