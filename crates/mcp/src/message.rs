@@ -49,12 +49,18 @@ pub struct Message {
     method: Option<Method>,
     places: Places,
     left_out: Option<Arc<[Box<str>]>>,
+    is_ours: bool,
 }
 
 impl Message {
     /// The whole text, as it was received.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Whether it was made here and not received: it has the shape that it must have.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
     }
 
     /// What it is.

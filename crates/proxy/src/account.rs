@@ -187,7 +187,9 @@ impl Entry {
     pub(crate) fn answered(mut self, answer: &Message, status: Option<u16>) {
         let outcome = match (answer.kind(), self.method()) {
             (Kind::Error, _) => Outcome::RpcError,
-            (_, Some(method)) if !answer.result_has_shape_of(method) => Outcome::Malformed,
+            (_, Some(method)) if !answer.is_ours() && !answer.result_has_shape_of(method) => {
+                Outcome::Malformed
+            }
             (_, Some(Method::ToolsCall)) if answer.is_tool_error() => Outcome::ToolError,
             _ => Outcome::Ok,
         };

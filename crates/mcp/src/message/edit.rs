@@ -129,6 +129,7 @@ impl Message {
             method: self.method.clone(),
             places,
             left_out: self.left_out.clone(),
+            is_ours: self.is_ours,
         }
     }
 }

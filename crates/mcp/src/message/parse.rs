@@ -54,6 +54,7 @@ impl Message {
             method,
             places: Places::default(),
             left_out: None,
+            is_ours: true,
         };
         message.read_again()
     }
@@ -103,6 +104,7 @@ fn judge(envelope: Envelope, bytes: Bytes) -> Result<Message, ParseError> {
             method: envelope.method,
             places,
             left_out: None,
+            is_ours: false,
         }),
         Err(refused) => Err(ParseError::invalid(refused.0).about(envelope.readable_id())),
     }

@@ -109,22 +109,21 @@ async fn list(
     let between = between(call);
     let listed = view.listed(listing);
     let page = listed.page(&view, between, after.as_ref()).ok_or_else(stale)?;
-    let mut text = page.begun.clone();
+    let mut end = String::new();
     if let Some(last) = page.last
         && let Some(next) = listed.cursor(&view, last, now + cursor::LIVES)
     {
         let next = sessions.seal_cursor(&call.visit, &call.principal, listing, &next);
-        text += &format!(r#","nextCursor":"{next}""#);
+        end += &format!(r#","nextCursor":"{next}""#);
     }
     if between.is_same() {
         let (ttl, scope) = holds(&catalogs, listing);
-        text += &format!(r#","ttlMs":{ttl},"cacheScope":"{scope}""#);
+        end += &format!(r#","ttlMs":{ttl},"cacheScope":"{scope}""#);
     }
     if let Some(degraded) = degraded(missing.into_iter()) {
-        text += &format!(r#","_meta":{{{degraded}}}"#);
+        end += &format!(r#","_meta":{{{degraded}}}"#);
     }
-    text.push('}');
-    Ok(Message::result_reply(id, &text))
+    Ok(page.answer(id, &end))
 }
 
 /// The member of a `_meta` that names missing servers, if there are any.

@@ -38,10 +38,13 @@ pub(super) struct Listed {
 
 /// A page as a client reads it.
 pub(super) struct Page {
-    /// The text of the result, without the brace that ends it.
-    pub(super) begun: String,
+    /// The text of the result, without its last members and the brace that ends it.
+    begun: String,
     /// The place of the last item, when there are more.
     pub(super) last: Option<usize>,
+    /// How it ended when it was told last, and what was told: to read it once more for each client would cost more than to
+    /// send it.
+    told: Mutex<Option<(String, Message)>>,
 }
 
 impl Listed {
@@ -103,10 +106,10 @@ impl Listed {
         let page = Arc::new(self.write(view, between, start));
         let mut pages = pages();
         let bytes = |pages: &Vec<(&str, usize, Arc<Page>)>| {
-            let bytes = pages.iter().map(|(_, _, page)| page.begun.len());
+            let bytes = pages.iter().map(|(_, _, page)| page.bytes());
             bytes.sum::<usize>()
         };
-        while !pages.is_empty() && (pages.len() >= KEPT || bytes(&pages) + page.begun.len() > KEPT_BYTES) {
+        while !pages.is_empty() && (pages.len() >= KEPT || bytes(&pages) + page.bytes() > KEPT_BYTES) {
             pages.remove(0);
         }
         pages.push((revision, start, Arc::clone(&page)));
@@ -150,6 +153,7 @@ impl Listed {
         Page {
             begun: as_read(between, self.listing, text),
             last: (written < self.order.len()).then(|| written.saturating_sub(1)),
+            told: Mutex::default(),
         }
     }
 
@@ -206,6 +210,28 @@ impl Listed {
         let next = next.or(cursor.is_all.then_some(0))?;
         let before = |(of, place): &(u32, u32)| (*of as usize, *place as usize) < (server, next);
         Some(self.order.partition_point(before))
+    }
+}
+
+impl Page {
+    /// The answer to this request, with these members behind the others.
+    pub(super) fn answer(&self, id: &Id, end: &str) -> Message {
+        let told = || self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let same = told()
+            .as_ref()
+            .filter(|(of, _)| of == end)
+            .map(|(_, told)| told.clone());
+        let answer = same.unwrap_or_else(|| {
+            let answer = Message::result_reply(&Id::number(0), &format!("{}{end}}}", self.begun));
+            *told() = Some((end.to_owned(), answer.clone()));
+            answer
+        });
+        answer.with_id(id)
+    }
+
+    /// In memory: its text, and what was told.
+    fn bytes(&self) -> usize {
+        2 * self.begun.len()
     }
 }
 

@@ -305,7 +305,7 @@ impl Views {
 
 /// For how long a list of all of them holds, in milliseconds, and for whom: as long as that of each does, and for
 /// nobody else unless all say so (`protocol.md` §3.8).
-pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u128, &'static str) {
+pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u64, &'static str) {
     let (mut ttl, mut public) = (Duration::MAX, true);
     for catalog in catalogs {
         let Some(catalog) = catalog else {
@@ -320,8 +320,9 @@ pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u12
             None => {}
         }
     }
-    let ttl = if ttl == Duration::MAX { 0 } else { ttl.as_millis() };
-    (ttl, if public { "public" } else { "private" })
+    // Whole seconds, so that those who ask one after the other are told the very same.
+    let ttl = if ttl == Duration::MAX { 0 } else { ttl.as_secs() };
+    (ttl * 1000, if public { "public" } else { "private" })
 }
 
 async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {
