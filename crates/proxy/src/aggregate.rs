@@ -12,6 +12,7 @@ mod listed;
 pub(crate) mod cursor;
 mod greeting;
 mod here;
+mod addressed;
 mod toward;
 mod exposing;
 mod following;

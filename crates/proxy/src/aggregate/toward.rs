@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use mcp::{Message, Method};
+use mcp::Method;
 use policy::What;
 use upstream::Listing;
 
 use super::view::{Target, View};
-use super::{Aggregate, Audience, Exposing};
+use super::{Aggregate, Audience, Exposing, addressed};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::curated::given;
@@ -22,10 +22,8 @@ pub(super) async fn carry(
     call: &mut Call,
     aggregate: &Arc<Aggregate>,
 ) -> Result<Answer, Failure> {
-    let audience = Audience::of(current, &call.visit, aggregate);
-    let view = View::of(&audience).await;
-    let target = find(&view, &call.message)?;
-    let (member, _) = &audience.members[target.server];
+    let target = find(current, call, aggregate).await?;
+    let member = &aggregate.members[target.server];
     let exposing = Exposing::new(&member.alias, call.message.method());
     // From here on it is a call of that server, and recorded as one.
     call.message = exposing.request(&call.message, &target);
@@ -39,10 +37,14 @@ pub(super) async fn carry(
 }
 
 /// Where a call leads, by what it names. What its caller does not see does not exist.
-fn find(view: &View, request: &Message) -> Result<Target, Failure> {
-    let Some((what, name)) = named(request)? else {
+async fn find(current: &Generation, call: &Call, aggregate: &Aggregate) -> Result<Target, Failure> {
+    let Some((what, name)) = named(&call.message)? else {
         return Err(Failure::Ended);
     };
+    if let Some(target) = addressed::target(current, &call.visit, aggregate, (what, &name)).await {
+        return Ok(target);
+    }
+    let view = View::of(&Audience::of(current, &call.visit, aggregate)).await;
     let found = match what {
         What::Tool => view.named(Listing::Tools, &name),
         What::Prompt => view.named(Listing::Prompts, &name),

@@ -325,7 +325,7 @@ pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u64
     (ttl * 1000, if public { "public" } else { "private" })
 }
 
-async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {
+pub(super) async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {
     match member.upstream.catalog(headers, FIRST_WITHIN).await {
         Ok(catalog) => Some(catalog),
         Err(error) => {
