@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::terminal::{Paint, Screen};
+use crate::terminal::{Paint, Screen, harmless};
 use door::Trouble;
 
 pub(crate) use call::{Call, call};
@@ -35,11 +35,11 @@ pub(crate) fn health(url: &str) -> ExitCode {
     };
     match get(&url) {
         Ok((200, body)) => {
-            println!("{}", body.trim());
+            print(&format!("{}\n", harmless::line(body.trim())));
             ExitCode::SUCCESS
         }
         Ok((status, body)) => {
-            eprintln!("{url} answers {status}: {}", body.trim());
+            eprintln!("{url} answers {status}: {}", harmless::line(body.trim()));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -66,8 +66,8 @@ pub(crate) fn status(admin: &str, legacy: bool, json: bool) -> ExitCode {
     match serde_json::from_str::<Value>(&body) {
         Ok(status) => {
             match (json, legacy) {
-                (true, true) => println!("{}", status["legacy"]),
-                (true, false) => println!("{body}"),
+                (true, true) => print_json(&status["legacy"].to_string()),
+                (true, false) => print_json(&body),
                 (false, true) => show::legacy(&status),
                 (false, false) => show::upstreams(&status),
             }
@@ -155,6 +155,15 @@ fn failed(command: &str, at: Option<&str>, trouble: &Trouble) -> ExitCode {
         eprintln!("  {hint}");
     }
     ExitCode::FAILURE
+}
+
+/// Prints JSON, which in a terminal does nothing to it.
+fn print_json(text: &str) {
+    let shown = match Screen::stdout().is_terminal() {
+        true => harmless::json(text),
+        false => text.into(),
+    };
+    print(&format!("{shown}\n"));
 }
 
 /// Prints to standard output. Who reads may have heard enough (`head`); that is no reason to complain.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::demo::Demo;
@@ -64,7 +65,15 @@ enum Command {
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|mut error| {
+        let about = error.get(ContextKind::InvalidArg);
+        if matches!(about, Some(ContextValue::String(argument)) if argument.starts_with("--header")) {
+            // It may hold a token, and this may be a log that others read.
+            error.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+        }
+        error.exit()
+    });
+    match arguments.command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => run::check(&file),
         Command::Status { admin, legacy, json } => ask::status(&admin, legacy, json),

@@ -15,8 +15,9 @@ mod secrets;
 mod yaml;
 
 use std::collections::HashMap;
+use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -145,10 +146,13 @@ fn written(out: &Path, force: bool, text: &str) -> ExitCode {
         false => options.create_new(true),
     };
     let shown = out.display();
-    match options
-        .open(out)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-    {
+    let write = || -> std::io::Result<()> {
+        let mut file = options.open(out)?;
+        // One that was there may be for others to read.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    };
+    match write() {
         Ok(()) => {
             eprintln!("{shown} is written; `causeway check {shown}` says what it still needs");
             ExitCode::SUCCESS

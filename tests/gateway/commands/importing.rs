@@ -181,8 +181,10 @@ async fn nothing_is_overwritten_unless_told() {
 
     let (made, _, _) = imported(&path, &["a.json", "--out", "new.yaml"]).await;
     assert_eq!(made, Exit::Code(0));
-    let mode = fs::metadata(path.join("new.yaml")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "it may hold secrets");
+    for file in [out, path.join("new.yaml")] {
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{} may hold secrets", file.display());
+    }
 }
 
 #[tokio::test]

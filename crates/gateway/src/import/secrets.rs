@@ -66,6 +66,7 @@ pub(super) fn in_arguments(arguments: &[String]) -> Vec<String> {
     for (place, argument) in arguments.iter().enumerate() {
         let option = argument.trim_start_matches('-');
         if let Some((name, value)) = option.split_once('=')
+            && is_name(name)
             && is_secret(name, value)
         {
             found.push(name.to_owned());
@@ -73,14 +74,27 @@ pub(super) fn in_arguments(arguments: &[String]) -> Vec<String> {
             && before.starts_with('-')
             && !before.contains('=')
             && !argument.starts_with('-')
+            && is_name(before.trim_start_matches('-'))
             && is_secret(before.trim_start_matches('-'), argument)
         {
             found.push(before.trim_start_matches('-').to_owned());
-        } else if is_secret("", argument) || in_url(argument) {
+        } else if is_secret("", argument) || in_url(argument) || in_header(argument) {
             found.push(format!("argument {}", place + 1));
         }
     }
     found
+}
+
+/// `Authorization: Bearer …`
+fn in_header(argument: &str) -> bool {
+    let header = argument.split_once(':');
+    header.is_some_and(|(name, value)| is_name(name.trim()) && is_secret(name.trim(), value.trim()))
+}
+
+/// What can be told as the name of an option: the beginning of a URL may hold a password.
+fn is_name(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && text.chars().all(is_part)
 }
 
 fn is_harmless(value: &str) -> bool {
@@ -155,5 +169,11 @@ mod tests {
         ]
         .map(str::to_owned);
         assert_eq!(in_arguments(&arguments), ["token", "api-key", "verbose"]);
+        for (argument, told) in [
+            ("postgres://app:my-secret-pw@db/x?sslmode=require", "argument 1"),
+            ("Authorization: Bearer abcdefgh", "argument 1"),
+        ] {
+            assert_eq!(in_arguments(&[argument.to_owned()]), [told], "{argument}");
+        }
     }
 }

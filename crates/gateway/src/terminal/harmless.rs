@@ -44,7 +44,7 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
 
 /// JSON text that means the same: such characters stand in its strings alone, where they can be written as escapes.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
-    let stays = |c: char| matches!(c, '\n' | '\r' | '\t') || !is_harmful(c);
+    let stays = |c: char| matches!(c, '\n' | '\t') || !is_harmful(c);
     if text.chars().all(stays) {
         return Cow::Borrowed(text);
     }
@@ -52,6 +52,11 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         if stays(c) {
             shown.push(c);
+            continue;
+        }
+        // It stands between values alone.
+        if c == '\r' {
+            shown.push(' ');
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -110,9 +115,10 @@ mod tests {
 
     #[test]
     fn json_means_the_same() {
-        let text = "{\"a\": \"\u{202e}\u{9b}\u{e0041}ü\",\n\t\"b\": 1.50}";
+        let text = "{\"a\": \"\u{202e}\u{9b}\u{e0041}ü\",\n\r\t\"b\": 1.50}";
         let shown = json(text);
 
+        assert!(!shown.contains('\r'), "{shown:?}");
         assert!(!shown.chars().any(|c| is_harmful(c) && !is_break(c)), "{shown:?}");
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&shown), value(text));

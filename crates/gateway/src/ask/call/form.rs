@@ -144,7 +144,8 @@ impl Field {
             .iter()
             .find(|(value, title)| *value == word || *title == word);
         let numbered = || options.get(word.parse::<usize>().ok()?.checked_sub(1)?);
-        let found = exact.or_else(numbered).map(|(value, _)| *value);
+        // What is asked for is a number of the list, where it may be one.
+        let found = numbered().or(exact).map(|(value, _)| *value);
         found.ok_or_else(|| format!("`{word}` is not among them; a number from 1 to {}", options.len()))
     }
 
