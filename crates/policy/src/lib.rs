@@ -15,4 +15,4 @@ pub use curation::{Curation, Unfilled, What};
 pub use headers::{Injection, Refused};
 pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
-pub use principal::Principal;
+pub use principal::{Identity, Principal};
