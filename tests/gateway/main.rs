@@ -6,6 +6,7 @@ mod routes;
 mod aggregate;
 mod curation;
 mod headers;
+mod identity;
 mod sessions;
 mod eras;
 mod bodies;

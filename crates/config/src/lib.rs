@@ -47,6 +47,6 @@ pub use seal::{KeyRing, Purpose, Sealed, WeakKey, generate_key};
 pub use secret::Secret;
 pub use source::Source;
 pub use template::{
-    Environment, Kind, Lookup, Missing, ProcessEnvironment, Template, TemplateError, Unresolved,
-    is_header_safe,
+    Environment, Kind, Lookup, Missing, ProcessEnvironment, Template, TemplateError, Unidentified,
+    Unresolved, is_header_safe,
 };

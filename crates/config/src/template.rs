@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use environment::{Environment, ProcessEnvironment};
+pub use environment::{Environment, ProcessEnvironment, Unidentified};
 pub use parse::TemplateError;
 
 /// Text with holes that a call fills.
@@ -92,6 +92,13 @@ pub enum Unresolved {
         path: String,
         /// What the system said.
         cause: String,
+    },
+    /// Something of an identity, where nobody is identified.
+    Identity {
+        /// Where it would be looked for.
+        kind: Kind,
+        /// By what name.
+        name: String,
     },
 }
 
@@ -196,7 +203,12 @@ impl Hole {
                 // A default stands in for a file that is absent, not for one that we may not read.
                 Err(error) => return Err(self.unread(&error.to_string())),
             },
-            Kind::Param | Kind::Header | Kind::Claim | Kind::Principal | Kind::User => return Ok(None),
+            Kind::Param | Kind::Header => return Ok(None),
+            Kind::Claim | Kind::Principal | Kind::User if environment.identifies() => return Ok(None),
+            Kind::Claim | Kind::Principal | Kind::User => {
+                let (kind, name) = (self.kind, self.name.clone());
+                (None, Unresolved::Identity { kind, name })
+            }
         };
         match found {
             Some(text) => Ok(Some(self.or_default(text))),
@@ -310,6 +322,7 @@ impl Unresolved {
         match self {
             Self::Variable { name } => Some(format!("set it, or give a default: `${{{name}:-…}}`")),
             Self::File { .. } => None,
+            Self::Identity { .. } => Some("say who may call (`auth`), or give a default: `:-…`".into()),
         }
     }
 }
@@ -319,6 +332,12 @@ impl fmt::Display for Unresolved {
         match self {
             Self::Variable { name } => write!(f, "`{name}` is not set in the environment"),
             Self::File { path, cause } => write!(f, "the file `{path}` cannot be read: {cause}"),
+            Self::Identity { kind, name } => {
+                write!(
+                    f,
+                    "`${{{kind}:{name}}}` needs an identified caller, and nobody is asked who they are"
+                )
+            }
         }
     }
 }

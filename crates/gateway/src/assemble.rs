@@ -11,7 +11,7 @@ use audit::{Log, To};
 use config::{KeyRing, Secret};
 use policy::Gate;
 use prometheus::IntCounter;
-use proxy::{Account, Generation, Health, Promises, Results, Sessions};
+use proxy::{Account, Bearers, Generation, Health, Promises, Results, Sessions};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use upstream::catalog::Store;
@@ -20,7 +20,7 @@ use upstream::memory::Memory;
 use upstream::stdio::guard::Guard;
 use upstream::{Registry, Upstream};
 
-use crate::document::{Fixed, Plan, Session};
+use crate::document::{Auth, Fixed, Plan, Session};
 
 /// What lives as long as the process, whatever the file comes to say.
 pub(crate) struct House {
@@ -34,6 +34,7 @@ pub(crate) struct House {
     held: TaskTracker,
     results: Arc<Results>,
     promises: Arc<Promises>,
+    bearers: Arc<Bearers>,
     client: Arc<egress::Client>,
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
@@ -87,6 +88,7 @@ impl House {
             fixed: plan.fixed.clone(),
             results: Results::new(account.metrics()),
             promises: Promises::new(account.metrics()),
+            bearers: Arc::default(),
             account: Arc::new(account),
             health: Arc::new(Health::default()),
             detached: TaskTracker::new(),
@@ -179,6 +181,11 @@ impl House {
             routes: plan.routes,
             upstreams: Registry::new(upstreams),
             injections,
+            authn: match plan.auth {
+                Auth::Known(authn) => Some(Arc::new(authn)),
+                Auth::Unwritten | Auth::None => None,
+            },
+            bearers: Arc::clone(&self.bearers),
             gate,
             admin_gate,
             sessions,

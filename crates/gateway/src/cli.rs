@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::demo::Demo;
 use crate::import::Import;
-use crate::{ask, demo, import, run};
+use crate::{ask, demo, import, key, run};
 
 /// An MCP gateway: every MCP client reaches every MCP server through one door.
 #[derive(Parser)]
@@ -54,6 +54,11 @@ enum Command {
     Tools(ask::Tools),
     /// Call a tool at an endpoint of a running gateway
     Call(ask::Call),
+    /// Keys of callers
+    Key {
+        #[command(subcommand)]
+        deed: KeyDeed,
+    },
     /// Make our file of those that clients have
     Import(Import),
     /// A small MCP server with one of everything, for first steps and tests
@@ -61,6 +66,16 @@ enum Command {
     /// Ends processes that would outlive the gateway; started by it
     #[command(hide = true)]
     Guard,
+}
+
+#[derive(Subcommand)]
+enum KeyDeed {
+    /// Make a key and print it, once; and what the file is to say of it
+    New {
+        /// What its bearer is called
+        #[arg(default_value = "ci")]
+        name: String,
+    },
 }
 
 /// Does what the command line says.
@@ -80,6 +95,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Health { url } => ask::health(&url),
         Command::Tools(arguments) => ask::tools(&arguments),
         Command::Call(arguments) => ask::call(&arguments),
+        Command::Key {
+            deed: KeyDeed::New { name },
+        } => key::new(&name),
         Command::Import(arguments) => import::import(&arguments),
         Command::Demo(arguments) => run_demo(arguments),
         Command::Guard => {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use audit::To;
 use config::scalar::{self, Wrong};
-use config::{Environment, Field, Fields, Located, Problems, Secret, Source, WeakKey};
+use config::{Environment, Field, Fields, Located, Problems, Secret, Source, Unidentified, WeakKey};
 use mcp::expose::Alias;
-use policy::{Curation, Injection};
+use policy::{Authn, Curation, Injection};
 use proxy::{Caching, Routes};
 
 /// Sections that the file may have one day. A file that relies on one must not be served as if it
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) fixed: Fixed,
     pub(crate) public_url: Option<String>,
     pub(crate) hosts: Vec<String>,
-    pub(crate) open_to_all: bool,
+    pub(crate) auth: Auth,
     pub(crate) session: Session,
     /// Nothing is kept for clients that come back without it.
     pub(crate) resume: Option<proxy::Resume>,
@@ -82,9 +82,15 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     let root = source.parse(problems)?;
     let mut fields = Field::root(&root, problems).fields()?;
 
-    let open_to_all = auth(&mut fields);
-    let listen = address(&mut fields, "listen", 7080, open_to_all, environment);
-    let admin = admin(&mut fields, open_to_all, environment);
+    let auth = auth(&fields.optional("auth"), environment);
+    let unidentified = Unidentified(environment);
+    let environment = match auth {
+        Auth::Known(_) => environment,
+        Auth::Unwritten | Auth::None => &unidentified,
+    };
+    let may_be_public = !matches!(auth, Auth::Unwritten);
+    let listen = address(&mut fields, "listen", 7080, may_be_public, environment);
+    let admin = admin(&mut fields, may_be_public, environment);
     if let (Some(listen), Some(admin)) = (&listen, &admin) {
         apart(listen, admin, problems);
     }
@@ -139,7 +145,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         },
         public_url,
         hosts,
-        open_to_all,
+        auth,
         session,
         resume,
         upstreams,
@@ -152,20 +158,21 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     })
 }
 
-/// Whether the file says, in so many words, that nobody is asked who they are.
-fn auth(fields: &mut Fields<'_>) -> bool {
-    let field = fields.optional("auth");
+/// Who may call.
+pub(crate) enum Auth {
+    /// Everybody on this machine.
+    Unwritten,
+    /// Everybody, in so many words.
+    None,
+    /// Those whom this recognizes.
+    Known(Authn),
+}
+
+fn auth(field: &Field<'_>, environment: &dyn Environment) -> Auth {
     match field.word() {
-        Some("none") => true,
-        _ if field.is_written() => {
-            field.report(
-                "identifying callers is not available in this version",
-                Some("`auth: none` says that everybody may call"),
-            );
-            // Its other mistakes would only be noise.
-            true
-        }
-        _ => false,
+        Some("none") => Auth::None,
+        _ if field.is_written() => Auth::Known(Authn::check(field, environment)),
+        _ => Auth::Unwritten,
     }
 }
 
@@ -173,7 +180,7 @@ fn address(
     fields: &mut Fields<'_>,
     key: &'static str,
     port: u16,
-    open_to_all: bool,
+    may_be_public: bool,
     environment: &dyn Environment,
 ) -> Option<Located<SocketAddr>> {
     let field = fields.optional(key);
@@ -188,14 +195,14 @@ fn address(
     let address = field
         .resolved_text(environment)?
         .checked(field.problems(), scalar::listen_address)?;
-    if !address.value.ip().is_loopback() && !open_to_all {
+    if !address.value.ip().is_loopback() && !may_be_public {
         let text = format!(
             "`{}` is open to other machines, and nothing asks callers who they are",
             address.value
         );
         field.report(
             text,
-            Some("bind to 127.0.0.1, or write `auth: none` to let everybody call"),
+            Some("name who may call (`auth`; `causeway key new` makes a key), bind to 127.0.0.1, or write `auth: none`"),
         );
     }
     Some(address)
@@ -204,13 +211,13 @@ fn address(
 /// Where the operator's pages are.
 fn admin(
     fields: &mut Fields<'_>,
-    open_to_all: bool,
+    may_be_public: bool,
     environment: &dyn Environment,
 ) -> Option<Located<Option<SocketAddr>>> {
     let field = fields.optional("admin");
     match field.word() {
         Some("off") => Some(here(&field, None)),
-        _ => Some(address(fields, "admin", 7090, open_to_all, environment)?.map(Some)),
+        _ => Some(address(fields, "admin", 7090, may_be_public, environment)?.map(Some)),
     }
 }
 

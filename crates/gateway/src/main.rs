@@ -26,6 +26,7 @@ mod terminal;
 mod telemetry;
 
 mod ask;
+mod key;
 mod import;
 mod demo;
 

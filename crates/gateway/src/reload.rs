@@ -162,6 +162,7 @@ impl Reload {
         let now = &self.standing.generation;
         self.current.store(Arc::clone(now));
         self.retired.retire(now, gone(&former, now));
+        now.bearers.are(now.authn.clone());
         let change = Change::between(&former, now);
         if !Arc::ptr_eq(&former.endpoints, &now.endpoints) {
             former.endpoints.cancel();

@@ -19,7 +19,7 @@ use crate::assemble::{House, Standing};
 use crate::banner::{Banner, Example};
 use crate::compare;
 use crate::descriptors::Descriptors;
-use crate::document::Fixed;
+use crate::document::{Auth, Fixed};
 use crate::drain::{StopSignals, drain};
 use crate::introductions::{Answered, Asked, Introductions, Known};
 use crate::loading::{Disabled, Loading};
@@ -45,7 +45,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     };
     let telemetry = Telemetry::begin(plan.log.as_deref());
     let listen = plan.fixed.listen.value;
-    if plan.open_to_all && !listen.ip().is_loopback() {
+    if matches!(plan.auth, Auth::None) && !listen.ip().is_loopback() {
         tracing::warn!(%listen, "`auth: none`: everybody who can reach this address may call");
     }
     let descriptors = Descriptors::raise();

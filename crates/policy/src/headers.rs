@@ -12,6 +12,8 @@ use std::fmt;
 use config::{Environment, Field, Kind, Lookup, Missing, Template, is_header_safe};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::principal;
+
 /// Names that belong to the connection or to the protocol, and so cannot be injected.
 const OURS: [&str; 13] = [
     "connection",
@@ -164,21 +166,8 @@ impl Injection {
 
 impl Value {
     fn check(template: Template, field: &Field<'_>) -> Option<Self> {
-        for (kind, name) in template.needs() {
-            match kind {
-                // Without `auth` nobody is identified; that section is refused elsewhere for now.
-                Kind::Claim | Kind::Principal | Kind::User => {
-                    let text = format!(
-                        "`${{{kind}:{name}}}` needs an identified caller, and this version identifies nobody"
-                    );
-                    field.report(
-                        text,
-                        Some("use `${param:…}`, `${header:…}`, `${env:…}` or `${file:…}`"),
-                    );
-                    return None;
-                }
-                Kind::Env | Kind::File | Kind::Param | Kind::Header => {}
-            }
+        if !principal::has_what(&template, field) {
+            return None;
         }
         match template.as_static() {
             None => Some(Self::PerCall(template)),

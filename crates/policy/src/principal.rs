@@ -1,9 +1,11 @@
 //! Who calls, once it is known.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use config::{Field, Kind, Template, scalar};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -90,6 +92,55 @@ impl Identity {
     pub fn claim(&self, path: &str) -> Option<&Value> {
         claim(&self.claims, path)
     }
+
+    /// The same as text: of a list, its items with commas between them. An object is no text, and an item that holds
+    /// a comma itself would be taken for two.
+    pub fn claim_text(&self, path: &str) -> Option<Cow<'_, str>> {
+        match self.claim(path)? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Bool(_) | Value::Number(_) => self.claim(path).map(|value| Cow::Owned(value.to_string())),
+            Value::Array(items) => {
+                let texts = items.iter().map(|item| match item {
+                    Value::String(text) if !text.contains(',') => Some(text.clone()),
+                    Value::Bool(_) | Value::Number(_) => Some(item.to_string()),
+                    Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+                });
+                Some(Cow::Owned(texts.collect::<Option<Vec<_>>>()?.join(",")))
+            }
+            Value::Null | Value::Object(_) => None,
+        }
+    }
+
+    /// What `${principal:…}` stands for, by its name: `id`, `source`, `name`, `tenant`, `roles`.
+    pub fn property(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name {
+            "id" => Some(Cow::Borrowed(&self.subject)),
+            "source" => Some(Cow::Borrowed(&self.source)),
+            "name" => self.name.as_deref().map(Cow::Borrowed),
+            "tenant" => self.tenant.as_deref().map(Cow::Borrowed),
+            "roles" if !self.roles.iter().any(|role| role.contains(',')) => {
+                Some(Cow::Owned(self.roles.join(",")))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an identity can have what a template needs of it; else that is told.
+pub(crate) fn has_what(template: &Template, field: &Field<'_>) -> bool {
+    let mut good = true;
+    for (kind, name) in template.needs() {
+        let shown = scalar::shown(name);
+        if kind == Kind::User {
+            let text = format!("`${{user:{shown}}}` is not available in this version");
+            field.report(
+                text,
+                Some("use `${claim:…}`, `${principal:…}`, `${env:…}` or `${file:…}`"),
+            );
+            good = false;
+        }
+    }
+    good
 }
 
 /// The claim at this path. A name may hold dots itself, as those that are URLs do: the whole precedes its parts.

@@ -82,14 +82,16 @@ impl Account {
     /// Opens the account of an exchange that found its route.
     pub(crate) fn open(self: &Arc<Self>, visit: &Visit) -> Entry {
         let upstream = visit.to.only().map(|upstream| Arc::clone(&upstream.name));
-        self.entry(
+        let mut entry = self.entry(
             visit.began,
             visit.time,
             visit.source,
             Some(Arc::clone(&visit.route)),
             upstream,
             visit.trace,
-        )
+        );
+        entry.principal = visit.principal.clone();
+        entry
     }
 
     /// Opens the account of an exchange that was refused before.
@@ -156,11 +158,6 @@ impl Entry {
     /// Its client is one of the 2024-11-05 transport.
     pub(crate) fn by_sse(&mut self) {
         self.door = "sse";
-    }
-
-    /// Who it comes from.
-    pub(crate) fn comes_from(&mut self, principal: &Principal) {
-        self.principal = principal.clone();
     }
 
     /// Something came back from the upstream.

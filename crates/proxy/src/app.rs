@@ -14,10 +14,12 @@ use mcp::Era;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use policy::Principal;
+use policy::authn::Presented;
 
 use crate::account::Entry;
 use crate::aggregate::Aggregate;
-use crate::call::{Accepts, Visit, identify};
+use crate::call::{Accepts, Visit};
 use crate::destination::Destination;
 use crate::downstream::body;
 use crate::downstream::held::Held;
@@ -170,6 +172,15 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         turn_away(&mut door, entry, &failure).await?;
         return Ok(then(&door));
     }
+    // Before it is told what there is, and before a byte of its body is read.
+    let principal = match identify(current, &uri, &headers).await {
+        Ok(principal) => principal,
+        Err(failure) => {
+            let entry = current.account.open_unrouted(began, source, Some(route));
+            turn_away(&mut door, entry, &failure).await?;
+            return Ok(then(&door));
+        }
+    };
     let visit = match arrive(current, &route, parameters) {
         Ok((to, parameters, bound_parameters)) => Visit {
             began,
@@ -181,6 +192,7 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             accepts: Accepts::of(&headers),
             trace: Trace::of(&headers),
             headers,
+            principal,
             bound_parameters,
         },
         Err(failure) => {
@@ -216,6 +228,22 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
     Ok(then(&door))
 }
 
+/// Finds out who makes a request.
+async fn identify(current: &Generation, uri: &http::Uri, headers: &HeaderMap) -> Result<Principal, Failure> {
+    let Some(authn) = &current.authn else {
+        return Ok(Principal::Anonymous);
+    };
+    let query = uri.query();
+    authn
+        .identify(&Presented { headers, query })
+        .await
+        .map_err(|why| {
+            let unidentified = &current.account.metrics().unidentified;
+            unidentified.with_label_values(&[why.cause()]).inc();
+            Failure::Unidentified(why)
+        })
+}
+
 fn then(door: &Door<'_>) -> Then {
     match door.is_reusable() {
         true => Then::Reuse,
@@ -232,8 +260,6 @@ async fn open_stream(
     door: &mut Door<'_>,
     mut entry: Entry,
 ) -> Result<Option<Held>, Gone> {
-    let principal = identify(&visit);
-    entry.comes_from(&principal);
     let names_session = visit.headers.contains_key("mcp-session-id");
     let offered = !is_modern(&visit.headers)
         && visit.route.sessions != SessionRule::Off
@@ -254,7 +280,7 @@ async fn open_stream(
     } else if !visit.accepts.events {
         Failure::NotAcceptable
     } else {
-        match named_session(current, &visit, &principal) {
+        match named_session(current, &visit) {
             Ok(Some(session)) if let Some(resume) = current.sessions.resume() => {
                 return resumable::open(current, &visit, door, entry, (&session, resume)).await;
             }
@@ -328,10 +354,8 @@ async fn delete(
     current: &Arc<Generation>,
     visit: Visit,
     door: &mut Door<'_>,
-    mut entry: Entry,
+    entry: Entry,
 ) -> Result<(), Gone> {
-    let principal = identify(&visit);
-    entry.comes_from(&principal);
     if is_modern(&visit.headers) {
         return refuse(door, entry, &Failure::HttpMethod(SESSIONLESS), None).await;
     }
@@ -341,7 +365,7 @@ async fn delete(
     let Some(id) = single(&visit.headers, "mcp-session-id") else {
         return turn_away(door, entry, &Failure::SessionMissing).await;
     };
-    let Some(session) = current.sessions.recognize(&visit, &principal, id) else {
+    let Some(session) = current.sessions.recognize(&visit, id) else {
         current.account.metrics().sessions_unknown.inc();
         return turn_away(door, entry, &Failure::SessionUnknown).await;
     };

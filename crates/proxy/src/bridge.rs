@@ -209,7 +209,7 @@ impl Hop {
             server,
         };
         let declared = call.message.client_capabilities().unwrap_or(b"{}");
-        let pooled = of_those_who_can_be_asked(between, declared, call.principal.binding())?;
+        let pooled = of_those_who_can_be_asked(between, declared, call.visit.principal.binding())?;
         Ok(Self {
             upstream: Arc::clone(upstream),
             conversation: Conversation::Pooled(pooled),

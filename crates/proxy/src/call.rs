@@ -26,6 +26,7 @@ pub(crate) struct Visit {
     pub(crate) parameters: Parameters,
     pub(crate) to: Destination,
     pub(crate) headers: HeaderMap,
+    pub(crate) principal: Principal,
     pub(crate) accepts: Accepts,
     pub(crate) trace: Trace,
     /// Parameters of the query that injected headers are made of.
@@ -57,7 +58,6 @@ pub(crate) struct Call {
     pub(crate) sse: Option<Arc<SseSession>>,
     /// Whether its client takes events on which it could be asked something before its answer.
     pub(crate) askable: bool,
-    pub(crate) principal: Principal,
     /// Leaves word of its end, when it is made once.
     pub(crate) promise: Option<Promise>,
     /// Its place in the record; whatever becomes of the call, this is closed.
@@ -88,11 +88,6 @@ impl Call {
             self.said.get_or_insert(Box::new(said));
         }
     }
-}
-
-/// Who makes a request. Until identities exist, everybody is the same.
-pub(crate) fn identify(_: &Visit) -> Principal {
-    Principal::Anonymous
 }
 
 /// Which content types a client takes.
@@ -158,12 +153,12 @@ impl Lookup for Visit {
         }
     }
 
-    fn claim(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
+    fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.principal.identity()?.claim_text(name)
     }
 
-    fn principal(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
+    fn principal(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.principal.identity()?.property(name)
     }
 
     fn user(&self, _: &str) -> Option<Cow<'_, str>> {

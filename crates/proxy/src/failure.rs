@@ -3,6 +3,7 @@
 
 use audit::Outcome;
 use mcp::{Id, Message, Refusal, code};
+use policy::Unidentified;
 use upstream::{Error, Fault};
 
 use crate::call::Accepts;
@@ -12,6 +13,8 @@ use crate::call::Accepts;
 pub(crate) enum Failure {
     /// From a host or a page that is not ours.
     Denied(policy::Denied),
+    /// It is not known who calls.
+    Unidentified(Unidentified),
     /// No route has this path.
     NoRoute(String),
     /// The route does not know that server or that parameter.
@@ -82,6 +85,8 @@ pub(crate) struct Verdict {
     pub(crate) retry_after: Option<u64>,
     /// For 405.
     pub(crate) allow: Option<&'static str>,
+    /// For 401: what is to be presented.
+    pub(crate) challenge: Option<String>,
 }
 
 impl Failure {
@@ -95,11 +100,26 @@ impl Failure {
             outcome: Outcome::RpcError,
             retry_after: None,
             allow: None,
+            challenge: None,
         };
         match self {
             Self::Denied(denied) => Verdict {
                 outcome: Outcome::Denied,
                 ..refused(403, denied.to_string())
+            },
+            // Whatever was wrong, they hear the same; only who sent nothing is not told that it was bad (RFC 6750 §3).
+            Self::Unidentified(why) => Verdict {
+                outcome: Outcome::Denied,
+                challenge: Some(match why {
+                    Unidentified::Missing => "Bearer".into(),
+                    Unidentified::Refused(_) => "Bearer error=\"invalid_token\"".into(),
+                }),
+                ..refused(
+                    401,
+                    "it is not known who calls: send a key or a token that this gateway knows, as \
+                     `Authorization: Bearer …`"
+                        .into(),
+                )
             },
             Self::NoRoute(hint) => refused(404, hint.clone()),
             Self::UnknownServer => refused(404, "no such server on this route".into()),
@@ -259,6 +279,7 @@ fn upstream_verdict(error: &Error) -> Verdict {
         outcome: Outcome::UpstreamFailed,
         retry_after: None,
         allow: None,
+        challenge: None,
     };
     match &error.fault {
         Fault::Cancelled => Verdict {
@@ -369,6 +390,12 @@ mod tests {
         let not_spoken = |wanted| upstream(Fault::NotSpoken { wanted });
         for (failure, status, code) in [
             (Failure::Denied(policy::Denied::Host), 403, -32600),
+            (Failure::Unidentified(Unidentified::Missing), 401, -32600),
+            (
+                Failure::Unidentified(Unidentified::Refused("unknown")),
+                401,
+                -32600,
+            ),
             (Failure::NoRoute("no".into()), 404, -32600),
             (Failure::UnknownServer, 404, -32600),
             (Failure::HttpMethod("POST"), 405, -32600),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::expose::Alias;
-use policy::{Gate, Injection};
+use policy::{Authn, Gate, Injection};
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use upstream::Registry;
 
 use crate::account::Account;
 use crate::aggregate::Views;
+use crate::bearer::Bearers;
 use crate::health::Health;
 use crate::idempotency::Promises;
 use crate::results::{Caching, Results};
@@ -31,6 +32,10 @@ pub struct Generation {
     pub upstreams: Registry,
     /// Headers injected per upstream, by its name.
     pub injections: HashMap<Arc<str>, Arc<Injection>>,
+    /// Who may call; everybody without it.
+    pub authn: Option<Arc<Authn>>,
+    /// The same, for streams that were opened before.
+    pub bearers: Arc<Bearers>,
     /// Which hosts and pages may call.
     pub gate: Gate,
     /// Which hosts and pages may read the operator's pages.

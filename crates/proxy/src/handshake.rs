@@ -95,14 +95,14 @@ fn begin(
 ) -> Begun {
     let sessions = &current.sessions;
     if let Some(sse) = &call.sse {
-        let claims = sessions.claims(sse.id().clone(), &call.principal, agreed, theirs);
+        let claims = sessions.claims(sse.id().clone(), &call.visit.principal, agreed, theirs);
         if !sse.begin(claims) {
             return Begun::Before;
         }
         let (route, to) = (&call.visit.route.path, call.visit.to.name());
         current.account.note_legacy(route, to, &client(&call.message));
     } else {
-        let Some(id) = sessions.begin(&call.visit, &call.principal, agreed, theirs) else {
+        let Some(id) = sessions.begin(&call.visit, agreed, theirs) else {
             return Begun::TooLong;
         };
         answer.session = Some(id);

@@ -21,6 +21,7 @@ mod aggregate;
 mod bridge;
 mod handshake;
 mod session;
+mod bearer;
 mod idempotency;
 mod results;
 mod waiting;
@@ -42,6 +43,7 @@ mod trace;
 
 pub use account::Account;
 pub use aggregate::Views;
+pub use bearer::Bearers;
 pub use generation::{Bounds, Generation};
 pub use health::Health;
 pub use idempotency::Promises;

@@ -48,6 +48,8 @@ pub struct Metrics {
     pub sessions_unknown: IntCounter,
     /// Answers of clients to a question that nobody asks, or no longer.
     pub answers_to_nothing: IntCounter,
+    /// Requests of whom it is not known who makes them, by cause.
+    pub unidentified: IntCounterVec,
     /// Streams held open for clients, by door.
     pub(crate) held: [IntGauge; 2],
     /// Sessions of the 2024-11-05 transport that were opened, by route.
@@ -122,6 +124,14 @@ impl Metrics {
             &["route"],
         )?;
         registry.register(Box::new(sse_sessions.clone()))?;
+        let unidentified = IntCounterVec::new(
+            Opts::new(
+                "causeway_unidentified_requests_total",
+                "Requests of whom it is not known who makes them.",
+            ),
+            &["cause"],
+        )?;
+        registry.register(Box::new(unidentified.clone()))?;
         let lookups = IntCounterVec::new(
             Opts::new(
                 "causeway_results_lookups_total",
@@ -181,6 +191,7 @@ impl Metrics {
                 "causeway_answers_to_nothing_total",
                 "Answers of clients to a question that nobody asks, or no longer.",
             )?,
+            unidentified,
             held,
             sse_sessions,
             results_lookups: Lookup::ALL.map(|lookup| lookups.with_label_values(&[lookup.as_str()])),

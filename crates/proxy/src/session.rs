@@ -130,14 +130,8 @@ impl Sessions {
     }
 
     /// The id of a session that begins now; `None` when it would be longer than what we take.
-    pub(crate) fn begin(
-        &self,
-        visit: &Visit,
-        principal: &Principal,
-        agreed: Revision,
-        with_upstream: &Session,
-    ) -> Option<String> {
-        let claims = self.claims(token::Id::new(), principal, agreed, with_upstream);
+    pub(crate) fn begin(&self, visit: &Visit, agreed: Revision, with_upstream: &Session) -> Option<String> {
+        let claims = self.claims(token::Id::new(), &visit.principal, agreed, with_upstream);
         token::seal(&self.keys, &self.kept.owner, &binding(visit), &claims)
     }
 
@@ -163,29 +157,24 @@ impl Sessions {
 
     /// Opens a session of the 2024-11-05 transport: its stream, and the token in the address that its
     /// client POSTs to.
-    pub(crate) fn open_sse(&self, visit: &Visit, principal: &Principal) -> (Stream, String) {
+    pub(crate) fn open_sse(&self, visit: &Visit) -> (Stream, String) {
         let id = token::Id::new();
         let nothing_yet = Session {
             id: None,
             revision: Revision::V2024_11_05,
             greeting: None,
         };
-        let claims = self.claims(id.clone(), principal, Revision::V2024_11_05, &nothing_yet);
+        let claims = self.claims(id.clone(), &visit.principal, Revision::V2024_11_05, &nothing_yet);
         let token = token::seal(&self.keys, &self.kept.owner, &binding_of_sse(visit), &claims);
-        let stream = self.kept.sse.open(id, principal.binding().to_vec());
+        let stream = self.kept.sse.open(id, visit.principal.binding().to_vec());
         // A token without a session of an upstream in it is never too long.
         (stream, token.unwrap_or_default())
     }
 
     /// The open session of the 2024-11-05 transport behind the token of an address.
-    pub(crate) fn find_sse(
-        &self,
-        visit: &Visit,
-        principal: &Principal,
-        token: &str,
-    ) -> Option<Arc<SseSession>> {
+    pub(crate) fn find_sse(&self, visit: &Visit, token: &str) -> Option<Arc<SseSession>> {
         let claims = token::open(&self.keys, &binding_of_sse(visit), token)?;
-        self.kept.sse.find(&claims.id, principal.binding())
+        self.kept.sse.find(&claims.id, visit.principal.binding())
     }
 
     /// A place among the streams that listen to a session; `None` when it has too many.
@@ -220,10 +209,10 @@ impl Sessions {
 
     /// The session behind an id. One that is tampered with, expired, ended, another principal's or
     /// another route's does not exist, and nobody can tell which.
-    pub(crate) fn recognize(&self, visit: &Visit, principal: &Principal, text: &str) -> Option<Arc<Claims>> {
+    pub(crate) fn recognize(&self, visit: &Visit, text: &str) -> Option<Arc<Claims>> {
         let claims = self.open(&binding(visit), text)?;
         let lives = claims.expires > seconds(SystemTime::now())
-            && claims.principal == principal.binding()
+            && claims.principal == visit.principal.binding()
             && !self.kept.ended.contains(&claims.id);
         lives.then_some(claims)
     }
@@ -268,7 +257,6 @@ impl Sessions {
     pub(crate) fn seal_state(
         &self,
         (visit, server): (&Visit, &str),
-        principal: &Principal,
         request: &Message,
         waits: Waits,
         within: Duration,
@@ -276,7 +264,7 @@ impl Sessions {
         let state = State {
             waits,
             expires: seconds(SystemTime::now()) + within.as_secs().max(1),
-            principal: principal.binding().to_vec(),
+            principal: visit.principal.binding().to_vec(),
             request: state::fingerprint(request),
         };
         state::seal(&self.keys, &binding_at(visit, server), &state)
@@ -287,31 +275,19 @@ impl Sessions {
     pub(crate) fn open_state(
         &self,
         (visit, server): (&Visit, &str),
-        principal: &Principal,
         request: &Message,
         text: &str,
     ) -> Option<State> {
         let state = state::open(&self.keys, &binding_at(visit, server), text)?;
         let good = state.expires > seconds(SystemTime::now())
-            && state.principal == principal.binding()
+            && state.principal == visit.principal.binding()
             && state.request == state::fingerprint(request);
         good.then_some(state)
     }
 
     /// The cursor of a list, for the client of a request and nobody else.
-    pub(crate) fn seal_cursor(
-        &self,
-        visit: &Visit,
-        principal: &Principal,
-        listing: Listing,
-        cursor: &Cursor,
-    ) -> String {
-        cursor::seal(
-            &self.keys,
-            &with_principal(binding(visit), principal),
-            listing,
-            cursor,
-        )
+    pub(crate) fn seal_cursor(&self, visit: &Visit, listing: Listing, cursor: &Cursor) -> String {
+        cursor::seal(&self.keys, &with_principal(visit), listing, cursor)
     }
 
     /// What a cursor says; nothing when it is not ours, or was made for another principal, place or list, or is too
@@ -319,13 +295,11 @@ impl Sessions {
     pub(crate) fn open_cursor(
         &self,
         visit: &Visit,
-        principal: &Principal,
         listing: Listing,
         text: &str,
         now: u64,
     ) -> Option<Cursor> {
-        let bound = with_principal(binding(visit), principal);
-        cursor::open(&self.keys, &bound, listing, text, now)
+        cursor::open(&self.keys, &with_principal(visit), listing, text, now)
     }
 
     /// How much is kept for clients that come back to their streams; nothing unless it is set.

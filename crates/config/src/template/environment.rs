@@ -15,6 +15,27 @@ pub trait Environment {
     /// # Errors
     /// What the system said.
     fn file(&self, path: &Path) -> io::Result<String>;
+    /// Whether calls will say who makes them, so that `${claim:…}` and its like can ever stand for something.
+    fn identifies(&self) -> bool {
+        true
+    }
+}
+
+/// The same environment, where nobody is asked who they are.
+pub struct Unidentified<'a>(pub &'a dyn Environment);
+
+impl Environment for Unidentified<'_> {
+    fn var(&self, name: &str) -> Option<String> {
+        self.0.var(name)
+    }
+
+    fn file(&self, path: &Path) -> io::Result<String> {
+        self.0.file(path)
+    }
+
+    fn identifies(&self) -> bool {
+        false
+    }
 }
 
 /// This process's own environment, and files as its working directory sees them.

@@ -34,6 +34,9 @@ const KINDS: [(&str, Kind); 7] = [
     ("user", Kind::User),
 ];
 
+/// What is known of every principal, where its source says it.
+const PRINCIPAL: [&str; 5] = ["id", "source", "name", "tenant", "roles"];
+
 pub(super) fn parse(text: &str) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut position = 0;
@@ -98,11 +101,11 @@ fn hole(inside: &str, position: usize) -> Result<Hole, TemplateError> {
             )
             .with(hint))
         }
-        Kind::Principal if name != "id" => Err(wrong(
+        Kind::Principal if !PRINCIPAL.contains(&name) => Err(wrong(
             position,
             format!("a principal has no `{}`", scalar::shown(name)),
         )
-        .with("use `${principal:id}`")),
+        .with(scalar::suggestion(name, &PRINCIPAL))),
         Kind::Env | Kind::File | Kind::Param | Kind::Header | Kind::Claim | Kind::Principal | Kind::User => {
             Ok(Hole {
                 kind,

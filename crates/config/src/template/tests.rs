@@ -125,10 +125,10 @@ fn a_mistake_says_what_to_write() {
             "put the value into the environment and write `${env:token}`",
         ),
         (
-            "${principal:name}",
+            "${principal:nam}",
             0,
-            "a principal has no `name`",
-            "use `${principal:id}`",
+            "a principal has no `nam`",
+            "did you mean `name`?",
         ),
         (
             "${NAME-x}",

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use config::{Environment, Field, Kind, Lookup, Missing, Node, Template, Value, scalar};
+use config::{Environment, Field, Lookup, Missing, Node, Template, Value, scalar};
 use serde_json::value::RawValue;
+
+use crate::principal;
 
 /// An argument, and what it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,15 +97,8 @@ fn given(field: &Field<'_>, environment: &dyn Environment) -> Option<(Given, Opt
         return Some((Given::Json(json.clone()), Some(json)));
     };
     let template = field.template(environment)?.value;
-    for (kind, name) in template.needs() {
-        if let Kind::Claim | Kind::Principal | Kind::User = kind {
-            let text = format!(
-                "`${{{kind}:{name}}}` needs an identified caller, and this version identifies nobody"
-            );
-            let instead = "use `${param:…}`, `${header:…}`, `${env:…}` or `${file:…}`";
-            field.report(text, Some(instead));
-            return None;
-        }
+    if !principal::has_what(&template, field) {
+        return None;
     }
     match template.as_static().map(quoted) {
         Some(json) => {

@@ -95,7 +95,7 @@ async fn list(
     let sessions = &current.sessions;
     let after = match &asked {
         Some(text) => {
-            let after = sessions.open_cursor(&call.visit, &call.principal, listing, text, now);
+            let after = sessions.open_cursor(&call.visit, listing, text, now);
             Some(after.ok_or_else(stale)?)
         }
         None => None,
@@ -113,7 +113,7 @@ async fn list(
     if let Some(last) = page.last
         && let Some(next) = listed.cursor(&view, last, now + cursor::LIVES)
     {
-        let next = sessions.seal_cursor(&call.visit, &call.principal, listing, &next);
+        let next = sessions.seal_cursor(&call.visit, listing, &next);
         end += &format!(r#","nextCursor":"{next}""#);
     }
     if between.is_same() {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use mcp::input::{self, InputRequest, Malformed, Retry};
 use mcp::translate::Between;
 use mcp::{ClientCapabilities, Id, Kind, Message, Method, Refusal, code, meta};
-use policy::Principal;
 use tokio::time::Instant;
 
 use super::question::{is_accepted, is_offered, unaskable};
@@ -33,7 +32,6 @@ pub(crate) struct Parking {
     upstream: Arc<str>,
     between: Between,
     visit: Arc<Visit>,
-    principal: Principal,
     /// The request, as its client made it this time.
     request: Message,
     /// How often its client has been asked.
@@ -58,7 +56,6 @@ impl Parking {
             upstream: Arc::clone(&hop.upstream.name),
             between: hop.between,
             visit: Arc::clone(&call.visit),
-            principal: call.principal.clone(),
             request: call.message.clone(),
             round: 0,
             ready: VecDeque::new(),
@@ -170,13 +167,9 @@ impl Parking {
     }
 
     fn seal(&self, waits: Waits, within: Duration) -> String {
-        self.current.sessions.seal_state(
-            (&self.visit, &self.upstream),
-            &self.principal,
-            &self.request,
-            waits,
-            within,
-        )
+        self.current
+            .sessions
+            .seal_state((&self.visit, &self.upstream), &self.request, waits, within)
     }
 
     /// What its client can be asked.
@@ -304,12 +297,7 @@ pub(crate) async fn come_back(current: &Arc<Generation>, call: &Call, hop: &Hop)
     };
     let parking = Parking::new(current, call, hop);
     let sessions = &current.sessions;
-    let state = sessions.open_state(
-        (&call.visit, &hop.upstream.name),
-        &call.principal,
-        &call.message,
-        text,
-    );
+    let state = sessions.open_state((&call.visit, &hop.upstream.name), &call.message, text);
     let State { waits, .. } = state.ok_or(Failure::StateUnknown)?;
     let (number, round) = match waits {
         Waits::Visit => return Ok(visited(call, &retry)),

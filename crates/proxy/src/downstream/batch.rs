@@ -10,7 +10,7 @@ use super::refusal::{cut_dropped, turn_away};
 use super::reply::{Door, Extra, Gone};
 use super::streamable_http::{begin, named_session};
 use crate::account::Entry;
-use crate::call::{Call, Visit, identify};
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::serve::{Served, carry};
@@ -23,7 +23,7 @@ pub(crate) async fn batch(
     entry: Entry,
     messages: Vec<Result<Message, ParseError>>,
 ) -> Result<(), Gone> {
-    let session = match named_session(current, visit, &identify(visit)) {
+    let session = match named_session(current, visit) {
         Ok(session) => session,
         Err(failure) => {
             current.account.metrics().sessions_unknown.inc();

@@ -20,6 +20,7 @@ use super::reply::Gone;
 use super::resumable::following::Following;
 use super::sse::Sse;
 use super::telling::HEARTBEAT;
+use crate::bearer::Bearer;
 use crate::destination::Destination;
 use crate::health::Health;
 
@@ -33,6 +34,7 @@ const RETURNS: RangeInclusive<u64> = 1_000..=10_000;
 /// A stream whose head is written, and what is told on it.
 pub(crate) struct Held {
     told: Told,
+    bearer: Bearer,
     _open: Open,
 }
 
@@ -44,42 +46,60 @@ enum Told {
 
 impl Held {
     /// What a server says outside of calls, to a client of Streamable HTTP.
-    pub(crate) fn listen(listen: Listen, gauge: &IntGauge) -> Self {
+    pub(crate) fn listen(listen: Listen, bearer: Bearer, gauge: &IntGauge) -> Self {
         Self {
             told: Told::Listen(Box::new(listen)),
+            bearer,
             _open: Open::count(gauge),
         }
     }
 
     /// Everything that a client of the 2024-11-05 transport is told.
-    pub(crate) fn sse(sse: Sse, gauge: &IntGauge) -> Self {
+    pub(crate) fn sse(sse: Sse, bearer: Bearer, gauge: &IntGauge) -> Self {
         Self {
             told: Told::Sse(Box::new(sse)),
+            bearer,
             _open: Open::count(gauge),
         }
     }
 
     /// A stream that its client can come back to.
-    pub(crate) fn following(following: Following, gauge: &IntGauge) -> Self {
+    pub(crate) fn following(following: Following, bearer: Bearer, gauge: &IntGauge) -> Self {
         Self {
             told: Told::Following(Box::new(following)),
+            bearer,
             _open: Open::count(gauge),
         }
     }
 
     /// Tells until there is nothing more to tell, or nobody to tell it to. A client must take each piece
     /// within `stalled`.
-    pub(crate) async fn run(mut self, http: ServerSession, stalled: Duration) {
+    pub(crate) async fn run(self, http: ServerSession, stalled: Duration) {
+        let Self {
+            mut told,
+            bearer,
+            _open,
+        } = self;
         let connection = Connection::of(http, stalled);
-        let _ = match &mut self.told {
-            Told::Following(following) => Box::pin(following.tell_on(connection)).await,
-            Told::Listen(_) | Told::Sse(_) => self.tell(connection).await,
+        let telling = async {
+            match &mut told {
+                Told::Following(following) => Box::pin(following.tell_on(connection)).await,
+                Told::Listen(_) | Told::Sse(_) => told.tell(connection).await,
+            }
         };
-        if let Told::Sse(sse) = self.told {
+        tokio::select! {
+            biased;
+            _ = telling => {}
+            // Cut, whatever was being said.
+            () = Box::pin(bearer.departs()) => {}
+        }
+        if let Told::Sse(sse) = told {
             let _ = tokio::time::timeout(END_WITHIN, Box::pin(sse.end())).await;
         }
     }
+}
 
+impl Told {
     async fn tell(&mut self, mut connection: Connection) -> Result<(), Gone> {
         loop {
             let line = tokio::select! {
@@ -104,18 +124,18 @@ impl Held {
 
     /// How long the client of a stream that we end is to stay away, in milliseconds.
     fn pause(&self) -> Option<u64> {
-        match &self.told {
-            Told::Listen(listen) => pause_of(listen),
-            Told::Sse(_) | Told::Following(_) => None,
+        match self {
+            Self::Listen(listen) => pause_of(listen),
+            Self::Sse(_) | Self::Following(_) => None,
         }
     }
 
     /// The next message as one line; none when the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
-        match &mut self.told {
-            Told::Listen(listen) => listen.next().await,
-            Told::Sse(sse) => sse.next().await,
-            Told::Following(_) => None,
+        match self {
+            Self::Listen(listen) => listen.next().await,
+            Self::Sse(sse) => sse.next().await,
+            Self::Following(_) => None,
         }
     }
 }

@@ -57,7 +57,11 @@ pub(crate) async fn listen(
     door.begin_events(Extra::default()).await?;
     entry.finish(Outcome::Ok, Some(200), None);
     let gauge = &current.account.metrics().held[HeldBy::Http as usize];
-    Ok(Some(Held::listen(listen, gauge)))
+    Ok(Some(Held::listen(
+        listen,
+        current.bearers.bearer(&visit.principal),
+        gauge,
+    )))
 }
 
 /// Takes a place among those that listen to a session.

@@ -38,6 +38,7 @@ pub(crate) async fn refuse(
         session: None,
         retry_after: verdict.retry_after,
         allow: verdict.allow,
+        challenge: verdict.challenge,
     };
     door.json(verdict.status, message.bytes().clone(), extra).await
 }

@@ -38,6 +38,7 @@ pub(crate) struct Extra {
     pub(crate) session: Option<String>,
     pub(crate) retry_after: Option<u64>,
     pub(crate) allow: Option<&'static str>,
+    pub(crate) challenge: Option<String>,
 }
 
 impl<'a> Door<'a> {
@@ -192,6 +193,10 @@ impl<'a> Door<'a> {
         }
         if let Some(allow) = extra.allow {
             set(&mut head, header::ALLOW, HeaderValue::from_static(allow))?;
+        }
+        if let Some(challenge) = extra.challenge {
+            let challenge = HeaderValue::try_from(challenge).map_err(|_| Gone)?;
+            set(&mut head, header::WWW_AUTHENTICATE, challenge)?;
         }
         Ok(head)
     }

@@ -18,7 +18,7 @@ use super::reply::{Door, Extra, Gone};
 use crate::account::Entry;
 use crate::answer::{Answer, First};
 use crate::app::draining;
-use crate::call::{Call, Visit, identify};
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::idempotency;
@@ -56,7 +56,7 @@ pub(crate) async fn connect(
         Ok(source) => source,
         Err(failure) => return turn_away(door, entry, &failure).await.map(|()| None),
     };
-    let (stream, token) = current.sessions.open_sse(visit, &identify(visit));
+    let (stream, token) = current.sessions.open_sse(visit);
     let address = address(current.public_url.as_deref(), at, &token);
     door.begin_events(Extra::default()).await?;
     door.named_event("endpoint", address.as_bytes()).await?;
@@ -75,7 +75,8 @@ pub(crate) async fn connect(
             to: visit.to.clone(),
         },
     };
-    Ok(Some(Held::sse(sse, &metrics.held[HeldBy::Sse as usize])))
+    let bearer = current.bearers.bearer(&visit.principal);
+    Ok(Some(Held::sse(sse, bearer, &metrics.held[HeldBy::Sse as usize])))
 }
 
 /// The address that a client POSTs to, relative to the origin it came to: clients refuse any other, and
@@ -170,9 +171,7 @@ pub(crate) async fn message(
     mut entry: Entry,
 ) -> Result<(), Gone> {
     entry.by_sse();
-    let principal = identify(&visit);
-    entry.comes_from(&principal);
-    let Some(session) = current.sessions.find_sse(&visit, &principal, token) else {
+    let Some(session) = current.sessions.find_sse(&visit, token) else {
         current.account.metrics().sessions_unknown.inc();
         door.close();
         return turn_away(door, entry, &Failure::StreamGone).await;
@@ -202,7 +201,7 @@ pub(crate) async fn message(
     };
     entry.carries(&message);
     let id = message.id().cloned();
-    let (call, running) = match begin(current, visit, &session, principal, message, entry) {
+    let (call, running) = match begin(current, visit, &session, message, entry) {
         Ok(begun) => begun,
         Err(refused) => {
             let (entry, failure) = *refused;
@@ -231,7 +230,6 @@ fn begin(
     current: &Generation,
     visit: Visit,
     session: &Arc<SseSession>,
-    principal: policy::Principal,
     message: Message,
     mut entry: Entry,
 ) -> Result<Begun, Box<(Entry, Failure)>> {
@@ -291,7 +289,6 @@ fn begin(
         session: if decision.handshake { None } else { begun },
         sse: Some(Arc::clone(session)),
         askable: true,
-        principal,
         promise: None,
         entry,
     };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::{Body, Decision, Era, Kind, Message, Method, Revision, era, header};
-use policy::Principal;
 use tokio::time::Instant;
 
 use super::batch::batch;
@@ -16,7 +15,7 @@ use super::resumable::call as resumable;
 use super::telling::{HEARTBEAT, tell};
 use crate::account::Entry;
 use crate::app::draining;
-use crate::call::{Call, Visit, identify};
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::serve::{Served, carry};
@@ -122,8 +121,6 @@ pub(crate) fn begin(
     message: Message,
     mut entry: Entry,
 ) -> Result<Call, Box<(Entry, Failure)>> {
-    let principal = identify(visit);
-    entry.comes_from(&principal);
     if message.kind() == Kind::Request
         && let Some(failure) = draining(current)
     {
@@ -134,7 +131,7 @@ pub(crate) fn begin(
         method: visit.lines(header::MCP_METHOD),
         name: visit.lines(header::MCP_NAME),
     };
-    let named = named_session(current, visit, &principal);
+    let named = named_session(current, visit);
     let agreed = match &named {
         Ok(Some(session)) => Some(session.revision()),
         Ok(None) | Err(_) => None,
@@ -179,25 +176,20 @@ pub(crate) fn begin(
         session,
         sse: None,
         askable: visit.accepts.events,
-        principal,
         promise: None,
         entry,
     })
 }
 
 /// The session that a request names, if it names one. Of two names, which one would be meant?
-pub(crate) fn named_session(
-    current: &Generation,
-    visit: &Visit,
-    principal: &Principal,
-) -> Result<Option<Arc<Claims>>, Failure> {
+pub(crate) fn named_session(current: &Generation, visit: &Visit) -> Result<Option<Arc<Claims>>, Failure> {
     let mut lines = visit.headers.get_all(header::MCP_SESSION_ID).iter();
     let session = match (lines.next(), lines.next()) {
         (None, _) => return Ok(None),
         (Some(id), None) => id
             .to_str()
             .ok()
-            .and_then(|id| current.sessions.recognize(visit, principal, id)),
+            .and_then(|id| current.sessions.recognize(visit, id)),
         (Some(_), Some(_)) => None,
     };
     session.map(Some).ok_or(Failure::SessionUnknown)

@@ -114,11 +114,14 @@ async fn stream(
     }
     // A subscription has no end of its own; at a drain it is ended in its own words.
     let lasting = call.message.method() == Some(&Method::SubscriptionsListen);
+    let bearer = current.bearers.bearer(&call.visit.principal);
+    let mut gone = Box::pin(bearer.departs());
     while told.is_ok() {
         let next = tokio::select! {
             biased;
             next = step(door, &mut answer) => next,
             () = current.health.drained(), if lasting => Ok(Ok(subscription_end(&call.message))),
+            () = &mut gone, if lasting => Ok(Ok(subscription_end(&call.message))),
             () = current.health.is_cut() => {
                 return cut(door, call.entry, call.message.id()).await;
             }

@@ -61,8 +61,9 @@ fn checked(text: &[u8], call: &Call) -> Result<String, Refusal> {
     let visible = text.iter().all(u8::is_ascii_graphic);
     match std::str::from_utf8(text) {
         Ok(key) if visible && (1..=LONGEST).contains(&key.len()) => {
-            let shortest = match call.principal {
+            let shortest = match call.visit.principal {
                 Principal::Anonymous => UNGUESSED,
+                Principal::Known(_) => 1,
             };
             if key.len() < shortest {
                 return Err(invalid(format!(
@@ -89,7 +90,7 @@ fn invalid(words: String) -> Refusal {
 /// that come from the file, which rotate; those that are made of the call are somebody else's.
 pub(super) fn place(current: &Generation, call: &Call, upstream: &Upstream, key: &str) -> Place {
     let mut hash = Sha256::new();
-    add(&mut hash, b'p', call.principal.binding());
+    add(&mut hash, b'p', call.visit.principal.binding());
     add(&mut hash, b'u', upstream.name.as_bytes());
     add(&mut hash, b'k', key.as_bytes());
     let brought = current.injection(&upstream.name);

@@ -53,7 +53,7 @@ impl Key {
         add_headers(&mut hash, headers);
         match shared {
             true => hash.update(b"s"),
-            false => add(&mut hash, b'p', call.principal.binding()),
+            false => add(&mut hash, b'p', call.visit.principal.binding()),
         }
         // In whose words the answer is, and what its server may have asked before it.
         let revision = session.map_or(call.revision, |session| session.revision());

@@ -1,7 +1,5 @@
 //! Where what a client carries back is good: a session id, a `requestState`, a cursor.
 
-use policy::Principal;
-
 use crate::call::Visit;
 use crate::route::{Parameters, Route};
 
@@ -19,8 +17,10 @@ pub(super) fn binding_at(visit: &Visit, server: &str) -> Vec<u8> {
     bound
 }
 
-pub(super) fn with_principal(mut bound: Vec<u8>, principal: &Principal) -> Vec<u8> {
-    bound.extend_from_slice(principal.binding());
+/// What is carried back in the clear has no principal in it.
+pub(super) fn with_principal(visit: &Visit) -> Vec<u8> {
+    let mut bound = binding(visit);
+    bound.extend_from_slice(visit.principal.binding());
     bound
 }
 

@@ -70,7 +70,11 @@ pub(crate) async fn open(
             door.begin_events(Extra::default()).await?;
             entry.finish(Outcome::Ok, Some(200), None);
             let gauge = &metrics.held[HeldBy::Http as usize];
-            Ok(Some(Held::following(following, gauge)))
+            Ok(Some(Held::following(
+                following,
+                current.bearers.bearer(&visit.principal),
+                gauge,
+            )))
         }
         Err(failure) => {
             if matches!(failure, Failure::EventUnknown) {
