@@ -1,8 +1,8 @@
 //! What is allowed: who may come in, and what goes along to an upstream.
 //!
 //! Which hosts and origins are ours ([`origin`]), who calls ([`authn`]), which headers a request to an upstream
-//! carries ([`headers`]), and what of an upstream is shown at a route, and how ([`curation`]). Only finding out who
-//! calls may await; everything else is decided at once.
+//! carries ([`headers`]), what of an upstream is shown at a route, and how ([`curation`]), and who may do what of it
+//! ([`rules`]). Only finding out who calls may await; everything else is decided at once.
 
 pub mod authn;
 pub mod curation;
@@ -10,6 +10,7 @@ pub mod headers;
 pub mod origin;
 mod pick;
 mod principal;
+pub mod rules;
 
 pub use authn::{Authn, Unidentified};
 pub use curation::{Curation, Unfilled, What};
@@ -17,3 +18,4 @@ pub use headers::{Injection, Refused};
 pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};
+pub use rules::Rules;

@@ -98,9 +98,20 @@ impl Pattern {
     pub fn matches(&self, name: &str) -> bool {
         self.matches.matches(name)
     }
+
+    /// Whether it says this URI, as its server may come to read it ([`read`]).
+    pub(crate) fn matches_read(&self, read: &str) -> bool {
+        self.read.matches(read)
+    }
 }
 
-fn patterns(field: &Field<'_>) -> Option<Vec<Pattern>> {
+/// A URI as its server may come to read it.
+pub(crate) fn read(uri: &str) -> String {
+    uri::normal(uri)
+}
+
+/// Reads a list of them.
+pub(crate) fn patterns(field: &Field<'_>) -> Option<Vec<Pattern>> {
     let items = field.list()?;
     let mut patterns: Vec<Pattern> = Vec::with_capacity(items.len());
     for item in items {
