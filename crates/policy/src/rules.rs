@@ -18,6 +18,7 @@ mod explanation;
 mod selection;
 
 mod arguments;
+mod expression;
 mod index;
 mod reach;
 mod wanted;
@@ -29,6 +30,7 @@ use config::{Field, Located, Node, Problem, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::Identity;
+use arguments::Arguments;
 use conditions::Given;
 use index::Index;
 
@@ -202,7 +204,13 @@ impl Rules {
         subject: &Subject<'_>,
         arguments: Option<&[u8]>,
     ) -> Explanation<'_> {
-        selection::explain(&self.book, caller, upstream, subject, Given::Arguments(arguments))
+        selection::explain(
+            &self.book,
+            caller,
+            upstream,
+            subject,
+            Given::Arguments(&Arguments::new(arguments)),
+        )
     }
 
     /// What each rule says of a thing in a list, when nothing is known of the arguments.
@@ -213,6 +221,14 @@ impl Rules {
         subject: &Subject<'_>,
     ) -> Explanation<'_> {
         selection::explain(&self.book, caller, upstream, subject, Given::Unknown)
+    }
+}
+
+impl<'a> Known<'a> {
+    /// The parameters of all routes.
+    fn parameters(&self) -> Vec<&'a str> {
+        let parts = self.routes.iter().flat_map(|route| route.split('{').skip(1));
+        parts.filter_map(|part| Some(part.split_once('}')?.0)).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! twice, or in other letters than the rule's), and where a value has another shape than the rule looks for, there is
 //! a [`Doubt`]: no rule allows on it, and a rule that denies does.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use mcp::Object;
@@ -42,13 +43,54 @@ enum Look<'a> {
     Doubt(Doubt),
 }
 
+/// Those of a call, or none, of which the outermost object is read once.
+pub(super) struct Arguments<'a> {
+    json: Option<&'a [u8]>,
+    object: OnceCell<Result<Object<'a>, Doubt>>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn new(json: Option<&'a [u8]>) -> Self {
+        Self {
+            json,
+            object: OnceCell::new(),
+        }
+    }
+
+    /// The object that they are; nothing where there are none.
+    pub(super) fn object(&self) -> Result<Option<&Object<'a>>, Doubt> {
+        let Some(json) = self.json.filter(|json| json.trim_ascii() != b"null") else {
+            return Ok(None);
+        };
+        let read = || Object::parse(json).map_err(|_| Doubt::Unreadable);
+        self.object
+            .get_or_init(read)
+            .as_ref()
+            .map(Some)
+            .map_err(|doubt| *doubt)
+    }
+}
+
+impl fmt::Debug for Arguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// How a condition on the argument at `path` stands to these. Where there is a list, `every` of it must be wanted, or
 /// any: who allows must be sure of all that is asked for, who denies of one.
-pub(super) fn met(arguments: Option<&[u8]>, path: &[String], wanted: &AnyOf, every: bool) -> Met {
-    let Some(arguments) = arguments else {
-        return Met::No;
+pub(super) fn met(arguments: &Arguments<'_>, path: &[String], wanted: &AnyOf, every: bool) -> Met {
+    let (object, (name, rest)) = match (arguments.object(), path.split_first()) {
+        (Ok(Some(object)), Some(path)) => (object, path),
+        (Ok(_), _) => return Met::No,
+        (Err(doubt), _) => return Met::Doubt(doubt),
     };
-    let mut values = match look(arguments, path) {
+    let found = match of(object, name) {
+        Ok(Some(value)) => look(value, rest),
+        Ok(None) => Look::Absent,
+        Err(doubt) => Look::Doubt(doubt),
+    };
+    let mut values = match found {
         Look::Absent => return Met::No,
         Look::Doubt(doubt) => return Met::Doubt(doubt),
         Look::Values(values) => values.into_iter(),
@@ -130,6 +172,10 @@ fn each<'a>(elements: &[&'a [u8]], path: &[String]) -> Look<'a> {
 /// The member of that name, if none else could be taken for it.
 pub(super) fn member<'a>(object: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, Doubt> {
     let object = Object::parse(object).map_err(|_| Doubt::Unreadable)?;
+    of(&object, name)
+}
+
+fn of<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a [u8]>, Doubt> {
     let folded = fold(name);
     let mut found = None;
     for member in object.members() {
@@ -225,7 +271,12 @@ mod tests {
             (r#"{"a":false}"#, Met::No),
         ] {
             assert_eq!(
-                met(Some(json.as_bytes()), &["a".to_owned()], &wanted, false),
+                met(
+                    &Arguments::new(Some(json.as_bytes())),
+                    &["a".to_owned()],
+                    &wanted,
+                    false
+                ),
                 found,
                 "{json}"
             );
@@ -252,8 +303,16 @@ mod tests {
             ("a.b", r#"{"a":null}"#, Met::No, Met::No),
         ] {
             let path: Vec<_> = path.split('.').map(str::to_owned).collect();
-            assert_eq!(met(Some(json.as_bytes()), &path, &eu, true), every, "{json}");
-            assert_eq!(met(Some(json.as_bytes()), &path, &eu, false), any, "{json}");
+            assert_eq!(
+                met(&Arguments::new(Some(json.as_bytes())), &path, &eu, true),
+                every,
+                "{json}"
+            );
+            assert_eq!(
+                met(&Arguments::new(Some(json.as_bytes())), &path, &eu, false),
+                any,
+                "{json}"
+            );
         }
         for (path, json, doubt) in [
             ("region", r#"{"region":"eu","region":"us"}"#, Doubt::TwoReadings),
@@ -265,12 +324,12 @@ mod tests {
             ("a.b", r#"{"a":"{\"b\":\"eu\"}"}"#, Doubt::Shape),
             ("region", r#"{"region":"\ud800"}"#, Doubt::Unreadable),
             ("region", r#"["#, Doubt::Unreadable),
-            ("region", "7", Doubt::Shape),
+            ("region", "7", Doubt::Unreadable),
             ("region", r#"{"region":"eu""#, Doubt::Unreadable),
         ] {
             let path: Vec<_> = path.split('.').map(str::to_owned).collect();
             for every in [true, false] {
-                let found = met(Some(json.as_bytes()), &path, &eu, every);
+                let found = met(&Arguments::new(Some(json.as_bytes())), &path, &eu, every);
                 assert_eq!(found, Met::Doubt(doubt), "{json}");
             }
         }

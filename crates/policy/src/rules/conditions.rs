@@ -2,16 +2,18 @@
 
 use config::{Field, Fields, scalar};
 
-use super::Subject;
-use super::arguments::{self, Doubt, Met};
+use super::arguments::{self, Arguments, Doubt, Met};
 use super::explanation::Reason;
+use super::expression::{Expression, Late};
 use super::wanted::{AnyOf, any_of};
+use super::{Known, Subject};
 
 /// All of these must be met.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conditions {
     arguments: Vec<Argument>,
     annotations: Vec<(Hint, bool)>,
+    when: Option<Expression>,
 }
 
 /// An argument by its path, and what it should be.
@@ -24,13 +26,13 @@ struct Argument {
 
 /// What a tool may declare of itself (2025-11-25, `ToolAnnotations`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hint {
-    key: &'static str,
+pub(super) struct Hint {
+    pub(super) key: &'static str,
     /// What holds where it declares nothing.
     default: bool,
 }
 
-const HINTS: [Hint; 4] = [
+pub(super) const HINTS: [Hint; 4] = [
     Hint {
         key: "readOnlyHint",
         default: false,
@@ -54,11 +56,23 @@ const DEEPEST: usize = 8;
 
 /// What a call brings.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Given<'a> {
+pub(super) enum Given<'g, 'a> {
     /// It is not known, since there is no call yet.
     Unknown,
     /// These, or none.
-    Arguments(Option<&'a [u8]>),
+    Arguments(&'g Arguments<'a>),
+}
+
+/// What is asked of the rules that speak of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'c, 'a> {
+    /// What expressions read of the caller.
+    pub(super) caller: &'c Late,
+    pub(super) upstream: &'c str,
+    pub(super) subject: &'c Subject<'c>,
+    /// Its URI, as its server may come to read it.
+    pub(super) read: Option<&'c str>,
+    pub(super) given: Given<'c, 'a>,
 }
 
 /// Whether a rule speaks of a call.
@@ -72,13 +86,15 @@ pub(super) enum Fit<'r> {
 }
 
 impl<'r> Fit<'r> {
-    /// Both: one that is not met settles it.
-    pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
+    /// Both: one that is not met settles it. What is in doubt and depends on the arguments as well is in doubt to a
+    /// rule that allows, which will not; one that denies (`is_wary`) may still turn out not to speak of the call.
+    pub(super) fn and(self, is_wary: bool, other: impl FnOnce() -> Self) -> Self {
         if let Self::No(_) = self {
             return self;
         }
         match (self, other()) {
             (_, no @ Self::No(_)) => no,
+            (Self::Unknown, Self::Doubt(_)) | (Self::Doubt(_), Self::Unknown) if is_wary => Self::Unknown,
             (doubt @ Self::Doubt(_), _) | (_, doubt @ Self::Doubt(_)) => doubt,
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
             (Self::Yes | Self::No(_), Self::Yes) => Self::Yes,
@@ -96,30 +112,40 @@ impl<'r> Fit<'r> {
 
 impl Conditions {
     /// Reads `arguments`, `annotations` and `when`.
-    pub(super) fn check(fields: &mut Fields<'_>) -> Self {
+    pub(super) fn check(fields: &mut Fields<'_>, known: &Known<'_>) -> Self {
         Self {
             arguments: arguments(&fields.optional("arguments")),
             annotations: annotations(&fields.optional("annotations")),
+            when: Expression::check(&fields.optional("when"), &known.parameters()),
         }
     }
 
     /// Whether there is none.
     pub(super) fn are_none(&self) -> bool {
-        self.arguments.is_empty() && self.annotations.is_empty()
+        self.arguments.is_empty() && self.annotations.is_empty() && self.when.is_none()
+    }
+
+    /// The expression of `when`.
+    pub(super) fn when(&self) -> Option<&Expression> {
+        self.when.as_ref()
     }
 
     /// Whether they are met. `is_wary` of those of a rule that denies: of a list of arguments one is enough then.
-    pub(super) fn fit(&self, subject: &Subject<'_>, given: Given<'_>, is_wary: bool) -> Fit<'_> {
-        self.annotated(subject).and(|| self.argued(given, is_wary))
+    pub(super) fn fit(&self, call: &Call<'_, '_>, is_wary: bool) -> Fit<'_> {
+        self.annotated(call.subject, is_wary)
+            .and(is_wary, || self.argued(call.given, is_wary))
+            .and(is_wary, || {
+                self.when.as_ref().map_or(Fit::Yes, |when| when.fit(call))
+            })
     }
 
-    fn annotated(&self, subject: &Subject<'_>) -> Fit<'_> {
+    fn annotated(&self, subject: &Subject<'_>, is_wary: bool) -> Fit<'_> {
         let mut fit = Fit::Yes;
         for (hint, wanted) in &self.annotations {
             let Subject::Tool { annotations, .. } = *subject else {
                 return Fit::No(Reason::Kind);
             };
-            fit = fit.and(|| match hint.of(annotations) {
+            fit = fit.and(is_wary, || match hint.of(annotations) {
                 Ok(declared) if declared == *wanted => Fit::Yes,
                 Ok(_) => Fit::No(Reason::Annotation(hint.key)),
                 Err(doubt) => Fit::Doubt(doubt),
@@ -128,10 +154,10 @@ impl Conditions {
         fit
     }
 
-    fn argued(&self, given: Given<'_>, is_wary: bool) -> Fit<'_> {
+    fn argued(&self, given: Given<'_, '_>, is_wary: bool) -> Fit<'_> {
         let mut fit = Fit::Yes;
         for argument in &self.arguments {
-            fit = fit.and(|| match given {
+            fit = fit.and(is_wary, || match given {
                 Given::Unknown => Fit::Unknown,
                 Given::Arguments(json) => {
                     let met = arguments::met(json, &argument.path, &argument.wanted, !is_wary);
@@ -145,7 +171,7 @@ impl Conditions {
 
 impl Hint {
     /// What a tool declares by it.
-    fn of(self, annotations: Option<&[u8]>) -> Result<bool, Doubt> {
+    pub(super) fn of(self, annotations: Option<&[u8]>) -> Result<bool, Doubt> {
         let annotations = annotations.unwrap_or_default().trim_ascii();
         if annotations.is_empty() || annotations == b"null" {
             return Ok(self.default);

@@ -41,13 +41,10 @@ impl Place {
         });
         let parameters = fields.optional("parameters");
         for (name, field) in parameters.entries().unwrap_or_default() {
-            let placeholder = format!("{{{}}}", name.value);
-            if !known.routes.iter().any(|route| route.contains(&placeholder)) {
+            let known = known.parameters();
+            if !known.contains(&name.value.as_str()) {
                 let text = format!("no route has a parameter `{}`", scalar::shown(&name.value));
-                field.report(
-                    text,
-                    Some("a parameter stands in a route's path: `/t/{tenant}/mcp`"),
-                );
+                field.report(text, Some(&scalar::suggestion(&name.value, &known)));
             }
         }
         Self {

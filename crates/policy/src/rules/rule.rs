@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use config::{Field, Located, Location};
 
-use super::conditions::{Conditions, Fit, Given};
+use super::conditions::{Call, Conditions, Fit};
 use super::explanation::Reason;
 use super::names::Names;
 use super::place::Place;
 use super::who::Who;
-use super::{Caller, Effect, Known, Subject};
+use super::{Caller, Effect, Known};
 
 /// One of the list.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Rule {
             who: Who::check(&mut fields, known),
             place: Place::check(&mut fields, known),
             names: Names::check(&mut fields),
-            conditions: Conditions::check(&mut fields),
+            conditions: Conditions::check(&mut fields, known),
             effect: effect(&fields.optional("effect")),
             within: within(&fields.optional("within")),
             message: fields.optional("message").text().map(Located::into_value),
@@ -91,23 +91,17 @@ impl Rule {
         self.who.says(caller.identity)
     }
 
-    /// Whether it speaks of this, provided that it does of the caller.
-    pub(super) fn fit(
-        &self,
-        upstream: &str,
-        subject: &Subject<'_>,
-        read: Option<&str>,
-        given: Given<'_>,
-    ) -> Fit<'_> {
-        if !self.place.says_upstream(upstream) {
+    /// Whether it speaks of this call, provided that it does of the caller.
+    pub(super) fn fit(&self, call: &Call<'_, '_>) -> Fit<'_> {
+        if !self.place.says_upstream(call.upstream) {
             return Fit::No(Reason::Upstream);
         }
         let is_wary = self.effect == Effect::Deny;
-        if !self.names.say(subject, read, is_wary) {
-            let is_of_kind = self.names.speaks_of(subject.kind());
+        if !self.names.say(call.subject, call.read, is_wary) {
+            let is_of_kind = self.names.speaks_of(call.subject.kind());
             return Fit::No(if is_of_kind { Reason::Name } else { Reason::Kind });
         }
-        self.conditions.fit(subject, given, is_wary)
+        self.conditions.fit(call, is_wary)
     }
 
     /// Whether it decides before the other in all that the other speaks of. It may say no where that is so.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::conditions::{Fit, Given};
+use super::arguments::Arguments;
+use super::conditions::{Call, Fit, Given};
 use super::explanation::{Explanation, Found, Reason, Step};
+use super::expression::Late;
 use super::rule::Rule;
 use super::{Book, Caller, Decision, Doubt, Effect, Subject};
 use crate::pick;
@@ -16,6 +18,7 @@ use crate::pick;
 pub struct Selection {
     book: Arc<Book>,
     chosen: Chosen,
+    late: Late,
     digest: [u8; 32],
 }
 
@@ -45,10 +48,14 @@ impl Selection {
                 Err(_) => {}
             }
         }
-        let digest = chosen.digest(book);
+        let rules = (0..).zip(&book.rules);
+        let asked = rules.filter(|(place, _)| chosen.speaking.has(*place) || chosen.wanting.has(*place));
+        let late = Late::of(caller, asked.filter_map(|(_, rule)| rule.conditions.when()));
+        let digest = chosen.digest(book, &late);
         Self {
             book: Arc::clone(book),
             chosen,
+            late,
             digest,
         }
     }
@@ -56,6 +63,8 @@ impl Selection {
     /// What the rules say of a call: of this at that upstream, with these arguments or none.
     pub fn decide(&self, upstream: &str, subject: &Subject<'_>, arguments: Option<&[u8]>) -> Decision<'_> {
         let read = read(subject);
+        let arguments = Arguments::new(arguments);
+        let call = self.call(upstream, subject, read.as_deref(), Given::Arguments(&arguments));
         let mut missing: &[String] = &[];
         for place in self.book.index.candidates(upstream, subject) {
             let Some(rule) = self.book.rules.get(place as usize) else {
@@ -66,8 +75,7 @@ impl Selection {
             if !is_asked {
                 continue;
             }
-            let fit = rule.fit(upstream, subject, read.as_deref(), Given::Arguments(arguments));
-            let Some(decision) = said(rule, fit) else {
+            let Some(decision) = said(rule, rule.fit(&call)) else {
                 continue;
             };
             if speaks {
@@ -82,10 +90,11 @@ impl Selection {
     /// any arguments says so.
     pub fn shows(&self, upstream: &str, subject: &Subject<'_>) -> bool {
         let read = read(subject);
+        let call = self.call(upstream, subject, read.as_deref(), Given::Unknown);
         let candidates = self.book.index.candidates(upstream, subject);
         let speaking = candidates.filter(|place| self.chosen.speaking.has(*place));
         for rule in speaking.filter_map(|place| self.book.rules.get(place as usize)) {
-            let fit = rule.fit(upstream, subject, read.as_deref(), Given::Unknown);
+            let fit = rule.fit(&call);
             if fit == Fit::Unknown && rule.effect() != Effect::Deny {
                 return true;
             }
@@ -94,6 +103,22 @@ impl Selection {
             }
         }
         false
+    }
+
+    fn call<'c, 'a>(
+        &'c self,
+        upstream: &'c str,
+        subject: &'c Subject<'c>,
+        read: Option<&'c str>,
+        given: Given<'c, 'a>,
+    ) -> Call<'c, 'a> {
+        Call {
+            caller: &self.late,
+            upstream,
+            subject,
+            read,
+            given,
+        }
     }
 
     /// The same for callers who see the same by the same rules: views of lists may be kept by it.
@@ -108,13 +133,24 @@ pub(super) fn explain<'r>(
     caller: &Caller<'_>,
     upstream: &str,
     subject: &Subject<'_>,
-    given: Given<'_>,
+    given: Given<'_, '_>,
 ) -> Explanation<'r> {
     let read = read(subject);
+    let late = Late::of(
+        caller,
+        book.rules.iter().filter_map(|rule| rule.conditions.when()),
+    );
+    let call = Call {
+        caller: &late,
+        upstream,
+        subject,
+        read: read.as_deref(),
+        given,
+    };
     let mut steps = Vec::new();
     for rule in &book.rules {
         let fit = match rule.says_caller(caller) {
-            Ok(()) => rule.fit(upstream, subject, read.as_deref(), given),
+            Ok(()) => rule.fit(&call),
             Err(reason) => Fit::No(reason),
         };
         let found = match (fit, rule.effect()) {
@@ -186,12 +222,13 @@ impl<'r> Decision<'r> {
 }
 
 impl Chosen {
-    fn digest(&self, book: &Book) -> [u8; 32] {
+    fn digest(&self, book: &Book, late: &Late) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update(book.fingerprint);
         for word in &self.speaking.0 {
             digest.update(word.to_le_bytes());
         }
+        digest.update(late.text());
         digest.finalize().into()
     }
 }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod decisions;
+mod expressions;
 mod mistakes;
+mod oracle;
+mod speed;
 
 use std::borrow::Cow;
 
