@@ -11,6 +11,7 @@ pub mod origin;
 mod pick;
 mod principal;
 pub mod rules;
+pub mod rates;
 
 pub use authn::{Authn, Unidentified};
 pub use curation::{Curation, Unfilled, What};
@@ -19,3 +20,4 @@ pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};
 pub use rules::Rules;
+pub use rates::{Limited, Permit, Rates};
