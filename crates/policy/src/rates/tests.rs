@@ -1,3 +1,5 @@
+//! Rules, buckets and clocks, as an operator and a caller see them.
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

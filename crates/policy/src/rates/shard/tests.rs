@@ -1,3 +1,5 @@
+//! A shard against a plain map, and against buckets that nobody ever drives out.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
