@@ -47,6 +47,8 @@ pub enum Purpose {
     Peer,
     /// What lies on disk.
     Stored,
+    /// What users leave with us for upstreams.
+    UserSecret,
 }
 
 /// A sealed text and the name of the key that opens it. Shown as `kid.body`.
@@ -124,6 +126,12 @@ impl KeyRing {
         self.current.naming
     }
 
+    /// As [`KeyRing::naming`], of the key before: for what was named when that one was in use.
+    #[must_use]
+    pub fn previous_naming(&self) -> Option<[u8; 32]> {
+        self.previous.as_ref().map(|key| key.naming)
+    }
+
     /// The name of the key in use.
     #[must_use]
     pub fn kid(&self) -> &str {
@@ -178,7 +186,7 @@ fn expand<const N: usize>(root: &Hkdf<Sha256>, label: &str) -> [u8; N] {
 
 impl Purpose {
     /// In the order of their declaration, by which their ciphers are found.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Session,
         Self::RequestState,
         Self::Cursor,
@@ -187,6 +195,7 @@ impl Purpose {
         Self::RequestId,
         Self::Peer,
         Self::Stored,
+        Self::UserSecret,
     ];
 
     /// What its key is derived with. A change here makes every token in the world unreadable.
@@ -200,6 +209,7 @@ impl Purpose {
             Self::RequestId => "reqid",
             Self::Peer => "peer",
             Self::Stored => "stored",
+            Self::UserSecret => "user secret",
         }
     }
 }
@@ -306,6 +316,11 @@ mod tests {
     fn names_are_made_by_the_key_in_use_and_the_same_everywhere() {
         assert_eq!(ring(NEW, None).naming(), ring(NEW, Some(OLD)).naming());
         assert_ne!(ring(NEW, None).naming(), ring(OLD, None).naming());
+        assert_eq!(
+            ring(NEW, Some(OLD)).previous_naming(),
+            Some(ring(OLD, None).naming())
+        );
+        assert_eq!(ring(NEW, None).previous_naming(), None);
     }
 
     #[test]

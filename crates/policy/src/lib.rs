@@ -12,6 +12,7 @@ mod pick;
 mod principal;
 pub mod rules;
 pub mod rates;
+pub mod vault;
 
 pub use authn::{Authn, Unidentified};
 pub use curation::{Curation, Unfilled, What};
@@ -21,3 +22,4 @@ pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};
 pub use rules::Rules;
 pub use rates::{Limited, Permit, Rates};
+pub use vault::Vault;
