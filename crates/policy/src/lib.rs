@@ -13,10 +13,12 @@ mod principal;
 pub mod rules;
 pub mod rates;
 pub mod vault;
+pub mod minted;
 
 pub use authn::{Authn, Unidentified};
 pub use curation::{Curation, Unfilled, What};
 pub use headers::{Injection, Refused};
+pub use minted::Minter;
 pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};

@@ -26,6 +26,7 @@ mod content;
 mod recent;
 
 use content::Content;
+pub(crate) use content::wipe;
 use recent::{Recent, Stamp};
 
 /// Bytes of a value.
@@ -248,7 +249,7 @@ impl Vault {
         let (kid, body) = text.split_once('.')?;
         let mut bytes = self.keys.open(Purpose::UserSecret, kid, name.as_bytes(), body)?;
         let content = Content::decode(&bytes);
-        content::wipe(&mut bytes);
+        wipe(&mut bytes);
         content
     }
 
@@ -280,7 +281,7 @@ impl Vault {
         } else {
             let mut bytes = content.encode();
             let sealed = self.keys.seal(Purpose::UserSecret, name.as_bytes(), &bytes);
-            content::wipe(&mut bytes);
+            wipe(&mut bytes);
             let path = self.directory.join(&name);
             write(&path, sealed.to_string().as_bytes()).map_err(|error| Unkept::File(path, error))?;
         }

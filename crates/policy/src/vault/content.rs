@@ -62,7 +62,7 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 /// Leaves nothing of it.
-pub(super) fn wipe(bytes: &mut Vec<u8>) {
+pub(crate) fn wipe(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.capacity(), 0);
     bytes.fill(0);
     // Without an observer the compiler may leave out a write that nobody reads.
