@@ -40,7 +40,7 @@ pub struct Rates {
     rules: Vec<Rule>,
 }
 
-/// A call, as far as it is counted.
+/// A call, as far as it is counted. Its texts are matched and hashed whole: whoever fills this in has bounded them.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// Whose it is.

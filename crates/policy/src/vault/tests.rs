@@ -150,6 +150,36 @@ fn anothers_file_does_not_open_under_my_name() {
 }
 
 #[test]
+fn what_was_sealed_for_another_name_does_not_open_even_for_its_owner() {
+    let directory = directory();
+    let vault = vault(&directory);
+    vault.set(&principal("ann"), "t", CANARY.into()).unwrap();
+    let path = files(&vault).remove(0);
+    let content = Content {
+        owner: owner(&principal("ann")).unwrap(),
+        values: [("t".to_owned(), Secret::from("other"))].into(),
+    };
+    for name in [&b"0123456789abcdef"[..], b""] {
+        let elsewhere = vault.keys.seal(Purpose::UserSecret, name, &content.encode());
+        fs::write(&path, elsewhere.to_string()).unwrap();
+        assert!(matches!(
+            vault.get(&principal("ann"), "t"),
+            Err(Unkept::Sealed(_))
+        ));
+    }
+
+    let name = vault.name(&content.owner);
+    let other = vault
+        .keys
+        .seal(Purpose::Stored, name.as_bytes(), &content.encode());
+    fs::write(&path, other.to_string()).unwrap();
+    assert!(matches!(
+        vault.get(&principal("ann"), "t"),
+        Err(Unkept::Sealed(_))
+    ));
+}
+
+#[test]
 fn a_file_that_another_process_replaced_is_seen() {
     let directory = directory();
     let (ours, theirs) = (vault(&directory), vault(&directory));
