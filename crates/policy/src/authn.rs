@@ -116,3 +116,22 @@ impl From<Unusable> for Unidentified {
         })
     }
 }
+//! Who calls: what a request brings to show it, and how that is verified.
+
+mod jwt;
+mod unverified;
+mod claims;
+mod refusal;
+mod jwks;
+mod key;
+mod verified;
+mod strict;
+mod outside;
+
+pub use claims::Expected;
+pub use jwks::Jwks;
+pub use jwt::{Issuer, Issuers};
+pub use key::{Algorithm, KeySet};
+pub use outside::Outside;
+pub use refusal::Refusal;
+pub use unverified::Unverified;
