@@ -92,8 +92,9 @@ impl Issuers {
     /// clock's.
     ///
     /// # Errors
-    /// Why it is not believed. [`Refusal::Unavailable`] says that this cannot be told now, after three seconds at
-    /// most.
+    /// Why it is not believed. [`Refusal::Malformed`] and [`Refusal::Issuer`] say that it is none of ours, and may be
+    /// one that its issuer is to be asked about; [`Refusal::Unavailable`] that this cannot be told now, after three
+    /// seconds at most.
     pub async fn verify(
         &self,
         token: &str,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::authn::{Issuers, Outside, Refusal};
+use policy::authn::{Expected, Issuers, Outside, Refusal};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::signer::Signer;
-use crate::world::{AS, Answer, Server, claims, issuers, jwks, verify};
+use crate::world::{AS, Answer, NOW, Server, US, at, claims, issuers, jwks, verify};
 
 /// An issuer whose keys this server has, and the task that keeps them.
 fn kept(server: &Arc<Server>) -> (Arc<Issuers>, JoinHandle<()>) {
@@ -165,12 +165,22 @@ async fn keys_that_are_taken_back_count_no_longer() {
     let (old, new) = (Signer::p256("old"), Signer::p256("new"));
     let server = Server::new(Answer::of(jwks([&old])));
     let (issuers, _keeper) = kept(&server);
-    assert!(verify(&issuers, &token(&old, "ann")).await.is_ok());
+    let seen = token(&old, "ann");
+    assert!(verify(&issuers, &seen).await.is_ok());
     for set in [jwks([&new]), r#"{"keys":[]}"#.to_owned()] {
         server.now_answers(Answer::of(set));
         sleep(Duration::from_secs(601)).await;
         let refused = verify(&issuers, &token(&old, "bob")).await;
         assert_eq!(refused.err(), Some(Refusal::Key));
+    }
+    // Nor for a token that was verified before: five minutes after that it is verified again.
+    let audiences = [US.to_owned()];
+    let expected = Expected {
+        audiences: &audiences,
+    };
+    for (second, refusal) in [(299, None), (300, Some(Refusal::Key))] {
+        let judged = issuers.verify(&seen, &expected, at(NOW + second)).await;
+        assert_eq!(judged.err(), refusal, "{second}");
     }
 }
 
