@@ -119,6 +119,7 @@ impl From<Unusable> for Unidentified {
 //! Who calls: what a request brings to show it, and how that is verified.
 
 mod jwt;
+mod open_webui;
 mod unverified;
 mod claims;
 mod refusal;
@@ -132,6 +133,7 @@ pub use claims::Expected;
 pub use jwks::Jwks;
 pub use jwt::{Issuer, Issuers};
 pub use key::{Algorithm, KeySet};
+pub use open_webui::OpenWebUi;
 pub use outside::Outside;
 pub use refusal::Refusal;
 pub use unverified::Unverified;

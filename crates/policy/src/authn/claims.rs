@@ -69,6 +69,13 @@ impl Rules {
     /// `required`, `leeway` and `claims`.
     pub(super) fn check(fields: &mut Fields<'_>, namespace: &str, issuer: Option<&str>) -> Self {
         let mut rules = Self::new(namespace, namespace, issuer);
+        if is_taken(namespace) {
+            let text = format!("`{}` cannot be an issuer", scalar::shown(namespace));
+            fields.report(
+                text,
+                Some("its subjects would be taken for those of another section"),
+            );
+        }
         if let Some(name) = source(&fields.optional("name")) {
             rules.source = name.into();
         }
@@ -107,13 +114,21 @@ impl Rules {
         expected: &Expected<'_>,
         now: SystemTime,
     ) -> Result<Identity, Refusal> {
-        if self.issuer.is_some() && claims.get("iss").and_then(Value::as_str) != self.issuer.as_deref() {
-            return Err(Refusal::Issuer);
-        }
         let audiences = self.audiences.as_deref().unwrap_or(expected.audiences);
         if !is_for(claims.get("aud"), audiences) {
-            return Err(Refusal::Audience);
+            // A token of somebody else's is told apart first.
+            return Err(self.of_issuer(&claims).err().unwrap_or(Refusal::Audience));
         }
+        self.judge_anywhere(claims, now)
+    }
+
+    /// Whom these claims name, wherever they are shown: for tokens that have no audience.
+    pub(super) fn judge_anywhere(
+        &self,
+        claims: Map<String, Value>,
+        now: SystemTime,
+    ) -> Result<Identity, Refusal> {
+        self.of_issuer(&claims)?;
         let expires = self.times(&claims, now)?;
         let claim = |path: &str| principal::claim(&claims, path).filter(|value| !value.is_null());
         if self.required.iter().any(|path| claim(path).is_none()) {
@@ -150,6 +165,14 @@ impl Rules {
         Ok(identity)
     }
 
+    fn of_issuer(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        let named = claims.get("iss").and_then(Value::as_str);
+        match &self.issuer {
+            Some(issuer) if named != Some(issuer) => Err(Refusal::Issuer),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// When they cease to be believed. A time that is not a number is not a time: who skipped it (CVE-2026-25537)
     /// believed tokens for ever.
     fn times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<SystemTime, Refusal> {
@@ -174,12 +197,16 @@ impl Rules {
 /// Reads what the record and metrics call a source.
 fn source(field: &Field<'_>) -> Option<String> {
     let name = field.text()?.value;
-    if name.is_empty() || TAKEN.contains(&&*name.to_ascii_lowercase()) {
+    if name.is_empty() || is_taken(&name) {
         let text = format!("`{}` cannot be the name of an issuer", scalar::shown(&name));
         field.report(text, Some("the record calls others so; choose another one"));
         return None;
     }
     Some(name)
+}
+
+fn is_taken(name: &str) -> bool {
+    TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name))
 }
 
 /// Reads a text or a list of such, none of them empty, and at least one.

@@ -403,6 +403,10 @@ fn mistakes_are_told_in_the_words_of_the_file() {
             "cannot be the name of an issuer",
         ),
         (
+            "{ issuer: open-webui, jwks: keys.json, name: x }",
+            "cannot be an issuer",
+        ),
+        (
             "{ issuer: a, jwks: keys.json, audiense: b }",
             "did you mean `audience`?",
         ),

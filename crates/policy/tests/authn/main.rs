@@ -5,4 +5,5 @@ mod signer;
 mod world;
 mod jwt;
 mod jwks;
+mod open_webui;
 mod mutated;
