@@ -119,6 +119,7 @@ impl From<Unusable> for Unidentified {
 //! Who calls: what a request brings to show it, and how that is verified.
 
 mod jwt;
+mod introspection;
 mod open_webui;
 mod unverified;
 mod claims;
@@ -130,6 +131,7 @@ mod strict;
 mod outside;
 
 pub use claims::Expected;
+pub use introspection::{Introspection, Introspector};
 pub use jwks::Jwks;
 pub use jwt::{Issuer, Issuers};
 pub use key::{Algorithm, KeySet};

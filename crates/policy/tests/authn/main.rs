@@ -5,5 +5,6 @@ mod signer;
 mod world;
 mod jwt;
 mod jwks;
+mod introspection;
 mod open_webui;
 mod mutated;
