@@ -5,28 +5,68 @@
 mod credential;
 mod api_key;
 
+mod jwt;
+mod introspection;
+mod open_webui;
+mod unverified;
+mod claims;
+mod refusal;
+mod jwks;
+mod key;
+mod verified;
+mod strict;
+mod outside;
+
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use config::{Environment, Field};
+use config::{Environment, Field, Problem};
 use http::HeaderMap;
+use tokio::task::JoinSet;
 
-use crate::principal::Principal;
+use crate::principal::{Identity, Principal};
 use api_key::Keys;
-pub use api_key::NewKey;
 use credential::{Credential, Unusable};
 
-/// All who may call, and how each of them is known.
+pub use api_key::NewKey;
+pub use claims::Expected;
+pub use introspection::{Introspection, Introspector};
+pub use jwks::Jwks;
+pub use jwt::{Issuer, Issuers};
+pub use key::{Algorithm, KeySet};
+pub use open_webui::OpenWebUi;
+pub use outside::Outside;
+pub use refusal::Refusal;
+pub use unverified::Unverified;
+
+/// The section `auth`: who may call, and how each of them is known.
 #[derive(Debug, Default)]
-pub struct Authn {
+pub struct Settings {
     keys: Keys,
+    jwt: Vec<Issuer>,
+    introspection: Vec<Introspection>,
+    open_webui: Option<OpenWebUi>,
 }
 
-/// What of a request says who makes it.
+/// The same, at work.
+pub struct Authn {
+    keys: Keys,
+    issuers: Issuers,
+    introspectors: Vec<Introspector>,
+    open_webui: Option<OpenWebUi>,
+}
+
+/// What of a request says who makes it, and where it does.
 pub struct Presented<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Its query, as it was sent.
     pub query: Option<&'a str>,
+    /// What tokens must be for.
+    pub expected: Expected<'a>,
+    /// The wall clock's.
+    pub now: SystemTime,
 }
 
 /// Why it is not known who calls.
@@ -36,19 +76,30 @@ pub enum Unidentified {
     Missing,
     /// What they say is not good; why, in one word for metrics and logs.
     Refused(&'static str),
+    /// Whoever could tell cannot be asked.
+    Unavailable,
 }
 
-impl Authn {
-    /// Reads `auth`. Whoever it does not name may not call.
+impl Settings {
+    /// Reads `auth`. Whoever it does not name may not call. Files of keys are read on the way; nobody is asked.
     pub fn check(field: &Field<'_>, environment: &dyn Environment) -> Self {
         let Some(mut fields) = field.fields() else {
             return Self::default();
         };
-        let keys = Keys::check(&fields.optional("keys"), environment);
+        let settings = Self {
+            keys: Keys::check(&fields.optional("keys"), environment),
+            jwt: Issuer::check(&fields.optional("jwt"), environment),
+            introspection: Introspection::check(&fields.optional("introspection"), environment),
+            open_webui: OpenWebUi::check(&fields.optional("open_webui"), environment),
+        };
         fields.finish();
-        let authn = Self { keys };
-        if authn.keys.identities().next().is_none() {
-            let problem = config::Problem::new(
+        settings.check_together(field);
+        settings
+    }
+
+    fn check_together(&self, field: &Field<'_>) {
+        if self.keys.is_empty() && !self.has_tokens() {
+            let problem = Problem::new(
                 Some(field.at()),
                 field.path(),
                 "it names nobody, so nobody may call",
@@ -56,44 +107,148 @@ impl Authn {
             let hint = "add a key (`causeway key new`), or write `auth: none` to let everybody call";
             field.problems().add(problem.hint(hint).warning());
         }
-        authn
+        if let Some(key) = self.open_webui.as_ref().and_then(OpenWebUi::key)
+            && self.keys.named(&key.value).is_none()
+        {
+            let names: Vec<&str> = self
+                .keys
+                .identities()
+                .map(|identity| &*identity.subject)
+                .collect();
+            let problem = key.problem(format!("there is no key `{}`", config::scalar::shown(&key.value)));
+            field.problems().add(problem.hint(match names.is_empty() {
+                true => "name the key that Open WebUI connects with under `auth.keys`".to_owned(),
+                false => config::scalar::suggestion(&key.value, &names),
+            }));
+        }
+    }
+
+    fn has_tokens(&self) -> bool {
+        !self.jwt.is_empty() || !self.introspection.is_empty()
+    }
+
+    /// All roles that somebody can have; nothing where tokens may bring any.
+    pub fn roles(&self) -> Option<HashSet<&str>> {
+        if self.has_tokens() || self.open_webui.is_some() {
+            return None;
+        }
+        let roles = self.keys.identities().flat_map(|identity| &identity.roles);
+        Some(roles.map(String::as_str).collect())
+    }
+
+    /// What identities can be from.
+    pub fn sources(&self) -> Vec<&str> {
+        let keys = (!self.keys.is_empty()).then_some(api_key::ISSUER);
+        let webui = self.open_webui.as_ref().map(|_| open_webui::NAME);
+        let issuers = self.jwt.iter().map(Issuer::name);
+        let asked = self.introspection.iter().map(Introspection::name);
+        keys.into_iter()
+            .chain(webui)
+            .chain(issuers)
+            .chain(asked)
+            .collect()
+    }
+
+    /// The issuers that clients can get tokens from.
+    pub fn issuers(&self) -> Vec<String> {
+        let issuers = self.jwt.iter().map(Issuer::issuer);
+        let asked = self.introspection.iter().filter_map(Introspection::issuer);
+        issuers.chain(asked).map(str::to_owned).collect()
+    }
+}
+
+impl Authn {
+    /// Puts settings to work, with what those `before` know already. Others are asked by `outside`.
+    pub fn new(settings: Settings, outside: &Arc<dyn Outside>, before: Option<&Self>) -> Self {
+        let introspectors = settings.introspection.into_iter();
+        Self {
+            keys: settings.keys,
+            issuers: Issuers::new(settings.jwt, outside, before.map(|before| &before.issuers)),
+            introspectors: introspectors
+                .map(|settings| Introspector::new(settings, Arc::clone(outside)))
+                .collect(),
+            open_webui: settings.open_webui,
+        }
+    }
+
+    /// Keeps what issuers publish fresh, for as long as what it returns lives.
+    pub fn keep(&self, runtime: &tokio::runtime::Handle) -> JoinSet<()> {
+        let mut keepers = JoinSet::new();
+        for keys in self.issuers.key_sets() {
+            keepers.spawn_on(Arc::clone(keys).keep(), runtime);
+        }
+        keepers
     }
 
     /// Who makes this request.
     ///
     /// # Errors
-    /// When it does not say, or what it says proves nothing.
+    /// When it does not say, when what it says proves nothing, or when nobody can tell within some seconds.
     pub async fn identify(&self, presented: &Presented<'_>) -> Result<Principal, Unidentified> {
-        match Credential::of(presented.headers, presented.query)? {
-            Credential::None => Err(Unidentified::Missing),
-            Credential::Bearer(token) => self.key(token),
-            Credential::Key(key) => self.key(&key),
+        let principal = match Credential::of(presented.headers, presented.query)? {
+            Credential::None => return Err(Unidentified::Missing),
+            Credential::Key(key) => self.keys.find(&key).cloned(),
+            Credential::Bearer(token) => match self.keys.find(token) {
+                Some(principal) => Some(principal.clone()),
+                // Large, and only where tokens are taken.
+                None if self.has_tokens() => Some(Box::pin(self.token(token, presented)).await?),
+                None => None,
+            },
+        };
+        let principal = principal.ok_or(Unidentified::Refused("unknown"))?;
+        match &self.open_webui {
+            Some(open_webui) => open_webui.user_of(principal, presented.headers, presented.now),
+            None => Ok(principal),
         }
     }
 
-    fn key(&self, key: &str) -> Result<Principal, Unidentified> {
-        self.keys
-            .find(key)
-            .cloned()
-            .ok_or(Unidentified::Refused("unknown"))
+    fn has_tokens(&self) -> bool {
+        self.issuers.key_sets().next().is_some() || !self.introspectors.is_empty()
     }
 
-    /// Whether who was identified before would still be, by something else than a token that is presented anew.
+    /// Whose token this is: of whichever source makes such.
+    async fn token(&self, token: &str, presented: &Presented<'_>) -> Result<Principal, Unidentified> {
+        let Presented { expected, now, .. } = presented;
+        let mut why = match self.issuers.verify(token, expected, *now).await {
+            Ok(identity) => return Ok(Principal::Known(identity)),
+            Err(why) => why,
+        };
+        if matches!(why, Refusal::Malformed | Refusal::Issuer) {
+            for introspector in &self.introspectors {
+                match introspector.verify(token, expected, *now).await {
+                    Ok(identity) => return Ok(Principal::Known(identity)),
+                    // Who could not be asked might have known it.
+                    Err(said) if why != Refusal::Unavailable => why = said,
+                    Err(_) => {}
+                }
+            }
+        }
+        Err(why.into())
+    }
+
+    /// Whether who was identified before would still be, as far as the file says.
     pub fn still_knows(&self, principal: &Principal) -> bool {
-        match principal.identity() {
-            Some(identity) if *identity.source == *api_key::ISSUER => self
-                .keys
-                .identities()
-                .any(|known| known.subject == identity.subject),
-            Some(_) => true,
-            None => false,
+        let Some(identity) = principal.identity() else {
+            return false;
+        };
+        match &*identity.source {
+            api_key::ISSUER => self.keys.named(&identity.subject).is_some(),
+            open_webui::NAME => self.open_webui.is_some(),
+            source => {
+                let asked = self.introspectors.iter().map(|asked| asked.settings().name());
+                self.issuers.names().chain(asked).any(|name| name == source)
+            }
         }
     }
+}
 
-    /// All roles that somebody can have; nothing where tokens may bring any.
-    pub fn roles(&self) -> Option<HashSet<&str>> {
-        let roles = self.keys.identities().flat_map(|identity| &identity.roles);
-        Some(roles.map(String::as_str).collect())
+impl Keys {
+    fn named(&self, name: &str) -> Option<&Identity> {
+        self.identities().find(|identity| identity.subject == name)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.identities().next().is_none()
     }
 }
 
@@ -103,6 +258,7 @@ impl Unidentified {
         match self {
             Self::Missing => "missing",
             Self::Refused(cause) => cause,
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -116,26 +272,12 @@ impl From<Unusable> for Unidentified {
         })
     }
 }
-//! Who calls: what a request brings to show it, and how that is verified.
 
-mod jwt;
-mod introspection;
-mod open_webui;
-mod unverified;
-mod claims;
-mod refusal;
-mod jwks;
-mod key;
-mod verified;
-mod strict;
-mod outside;
-
-pub use claims::Expected;
-pub use introspection::{Introspection, Introspector};
-pub use jwks::Jwks;
-pub use jwt::{Issuer, Issuers};
-pub use key::{Algorithm, KeySet};
-pub use open_webui::OpenWebUi;
-pub use outside::Outside;
-pub use refusal::Refusal;
-pub use unverified::Unverified;
+impl From<Refusal> for Unidentified {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unavailable => Self::Unavailable,
+            other => Self::Refused(other.cause()),
+        }
+    }
+}

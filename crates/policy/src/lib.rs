@@ -22,6 +22,6 @@ pub use minted::Minter;
 pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};
-pub use rules::Rules;
 pub use rates::{Limited, Permit, Rates};
+pub use rules::Rules;
 pub use vault::Vault;

@@ -280,8 +280,8 @@ fn mistakes_are_told_in_the_words_of_the_file() {
             "never be used",
         ),
         (
-            "tools: { change: { a: { fixed: { x: '${claim:email}' } } } }",
-            "identified caller",
+            "tools: { change: { a: { fixed: { x: '${claims:email}' } } } }",
+            "did you mean `${claim:email}`?",
         ),
         ("tools: find", "a list"),
         ("prompts: { rename: { a: b } }", "`rename` is not a key"),

@@ -23,9 +23,44 @@ const TAKEN: [&str; 5] = ["key", "keys", "open-webui", "certificate", "anonymous
 /// What the place that a token is shown at demands of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'e> {
-    /// The URLs that the resource is known by; a token must be for one of them. With none, no token will do. Where the
-    /// file names audiences for an issuer, those count instead.
+    /// The URLs that the resource is known by; a token must be for one of them, or for one of the audiences that the
+    /// file names for its issuer. With neither, no token will do.
     pub audiences: &'e [String],
+}
+
+impl Expected<'_> {
+    /// Whether a token for this audience may be shown here, which the file says of its issuer: it may, unless it is the
+    /// address of another resource of ours. What is above a resource holds it: who may ask all servers at `/mcp` may
+    /// ask one at `/mcp/docs`, and not the reverse (`protocol.md` RS-5).
+    fn is_within(&self, audience: &str) -> bool {
+        let is_ours = |resource: &String| origin(resource).is_some_and(|ours| origin(audience) == Some(ours));
+        let mut ours = self
+            .audiences
+            .iter()
+            .filter(|resource| is_ours(resource))
+            .peekable();
+        ours.peek().is_none()
+            || ours.any(|resource| is_same(resource, audience) || is_below(resource, audience))
+    }
+}
+
+/// Scheme and host of a URL, in small letters.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    Some(format!("{scheme}://{host}").to_ascii_lowercase())
+}
+
+/// Whether the path of one goes on where that of the other ends.
+fn is_below(resource: &str, above: &str) -> bool {
+    let path = |url: &str| {
+        url.split_once("://")
+            .and_then(|(_, rest)| Some(rest[rest.find('/')?..].to_owned()))
+    };
+    let above = path(above).unwrap_or_default();
+    let rest =
+        path(resource).and_then(|path| path.strip_prefix(above.trim_end_matches('/')).map(str::to_owned));
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What is demanded of the claims of one issuer, and where they say what.
@@ -114,8 +149,10 @@ impl Rules {
         expected: &Expected<'_>,
         now: SystemTime,
     ) -> Result<Identity, Refusal> {
-        let audiences = self.audiences.as_deref().unwrap_or(expected.audiences);
-        if !is_for(claims.get("aud"), audiences) {
+        let named = self.audiences.as_deref().unwrap_or_default().iter();
+        let named = named.filter(|audience| expected.is_within(audience));
+        // What it is known by is never another's.
+        if !is_for(claims.get("aud"), named.chain(expected.audiences)) {
             // A token of somebody else's is told apart first.
             return Err(self.of_issuer(&claims).err().unwrap_or(Refusal::Audience));
         }
@@ -252,10 +289,10 @@ fn is_subject(text: &str) -> bool {
 }
 
 /// Whether an `aud`, which is a text or a list (RFC 7519 §4.1.3), has one of these.
-fn is_for(audience: Option<&Value>, expected: &[String]) -> bool {
+fn is_for<'e>(audience: Option<&Value>, expected: impl Iterator<Item = &'e String> + Clone) -> bool {
     let is_expected = |value: &Value| {
         let text = value.as_str();
-        text.is_some_and(|text| expected.iter().any(|expected| is_same(expected, text)))
+        text.is_some_and(|text| expected.clone().any(|expected| is_same(expected, text)))
     };
     match audience {
         Some(Value::Array(items)) => items.iter().any(is_expected),
@@ -309,6 +346,40 @@ mod tests {
 
     fn rules() -> Rules {
         Rules::new("as", "https://as", Some("https://as"))
+    }
+
+    #[test]
+    fn a_token_for_one_place_of_ours_is_good_there_and_below() {
+        let mut rules = rules();
+        rules.audiences = Some(
+            ["https://us/mcp", "https://US/t/a/mcp", "api://elsewhere"]
+                .map(str::to_owned)
+                .into(),
+        );
+        for (audience, at_place, good) in [
+            ("https://us/mcp", "https://us/mcp", true),
+            ("https://us/mcp", "https://us/mcp/docs", true),
+            ("https://us/mcp", "https://us/mcpx", false),
+            ("https://us/mcp", "https://us/t/a/mcp", false),
+            ("https://us/t/a/mcp", "https://us/t/a/mcp", true),
+            ("https://us/t/a/mcp", "https://us/t/b/mcp", false),
+            ("https://us/t/a/mcp", "https://us/mcp", false),
+            // What a place is known by need not be written.
+            ("https://us/mcp/docs", "https://us/mcp/docs", true),
+            ("https://us/mcp/docs", "https://us/mcp/crm", false),
+            // An audience that is no address of ours is the operator's word for all of them.
+            ("api://elsewhere", "https://us/t/b/mcp", true),
+            ("api://other", "https://us/mcp", false),
+        ] {
+            let Value::Object(claims) =
+                json!({ "iss": "https://as", "aud": audience, "sub": "ann", "exp": 2000 })
+            else {
+                unreachable!("it is an object")
+            };
+            let here = [at_place.to_owned()];
+            let judged = rules.judge(claims, &Expected { audiences: &here }, at(1000));
+            assert_eq!(judged.is_ok(), good, "{audience} at {at_place}");
+        }
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Issuers {
         self.issuers.iter().map(|(_, jwks)| jwks)
     }
 
+    /// What the record and metrics call them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().map(|(issuer, _)| issuer.name())
+    }
+
     /// Whose token it is. A token that was verified in the last five minutes is not verified again. `now` is the wall
     /// clock's.
     ///

@@ -279,8 +279,12 @@ async fn an_entry_demands_more_where_it_says_so() {
     for (kind, changes, refusal) in [
         (None, json!({}), Refusal::Type),
         (Some("JWT"), json!({}), Refusal::Type),
-        // What the entry says counts instead of the place's own URL.
-        (Some("at+jwt"), json!({ "aud": US }), Refusal::Audience),
+        // What is for another place of ours is not for this one.
+        (
+            Some("at+jwt"),
+            json!({ "aud": format!("{US}/other") }),
+            Refusal::Audience,
+        ),
         (Some("at+jwt"), json!({ "org": {} }), Refusal::Claim),
         (
             Some("at+jwt"),

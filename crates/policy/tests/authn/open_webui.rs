@@ -136,7 +136,7 @@ fn a_secret_is_one() {
     let disk = Disk(String::new());
     for (text, told, usable) in [
         ("{ secret: '', key: k }", "known to everybody", false),
-        ("{ key: k }", "`secret` is missing", false),
+        ("{}", "says whose word is taken", true),
         ("{ secret: short1 }", "less than 32 bytes", true),
         (
             "{ secret: '${env:SECRET}', keys: k }",
