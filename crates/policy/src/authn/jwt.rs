@@ -210,7 +210,7 @@ impl Issuer {
         if !key.verifies(algorithm, token.signed, &token.signature) {
             return Err(Refusal::Signature);
         }
-        self.rules.judge(token.claims, expected, now)
+        self.rules.judge(token.claims()?, expected, now)
     }
 }
 

@@ -104,7 +104,7 @@ impl OpenWebUi {
         let secret = self.secret.as_ref().ok_or(Refusal::Algorithm)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
         hmac::verify(&key, token.signed, &token.signature).map_err(|_| Refusal::Signature)?;
-        let mut identity = self.rules.judge_anywhere(token.claims, now)?;
+        let mut identity = self.rules.judge_anywhere(token.claims()?, now)?;
         let role = match identity.claims.get("role") {
             None => "",
             Some(role) => role.as_str().ok_or(Refusal::Claim)?,

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcp::Object;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
@@ -10,11 +11,14 @@ use super::strict;
 /// A longer token, in bytes, is refused before anything of it is read. What identity providers make of a user with
 /// hundreds of groups stays below it, and so do the header lines that a server takes.
 pub(super) const LONGEST: usize = 16 << 10;
+/// More claims, or members of a header, no token has.
+const MOST_MEMBERS: usize = 256;
 
 /// A token of which nothing is verified.
 ///
 /// Of its header only `alg`, `kid` and `typ` are ever looked at. A key that it brings along or points to (`jwk`,
-/// `jku`, `x5c`, `x5u`) would be its bearer's own word for it.
+/// `jku`, `x5c`, `x5u`) would be its bearer's own word for it. Of its claims only `iss` is, and the rest is built once
+/// the signature is verified: as values it may take up to seventy times the memory that it has as text.
 #[derive(Debug, Clone)]
 pub struct Unverified<'t> {
     pub(super) algorithm: String,
@@ -22,10 +26,11 @@ pub struct Unverified<'t> {
     pub(super) key: Option<String>,
     /// `typ`.
     pub(super) kind: Option<String>,
-    pub(super) claims: Map<String, Value>,
     /// What the signature is of.
     pub(super) signed: &'t [u8],
     pub(super) signature: Vec<u8>,
+    issuer: Option<String>,
+    claims: Vec<u8>,
 }
 
 impl<'t> Unverified<'t> {
@@ -44,26 +49,47 @@ impl<'t> Unverified<'t> {
 
     /// The issuer that it names, if that is text.
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss")?.as_str()
+        self.issuer.as_deref()
+    }
+
+    /// All that it claims, for who has verified its signature.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, Refusal> {
+        strict::object(&self.claims).ok_or(Refusal::Malformed)
     }
 
     fn read(token: &'t str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
-        let header = strict::object(&URL_SAFE_NO_PAD.decode(header).ok()?)?;
-        if header.contains_key("crit") {
+        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+        let header = members(&header)?;
+        if header.get("crit").is_some() {
             return None;
         }
+        // A fourth part would be here, and its dot is not of the alphabet.
+        let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
         Some(Self {
-            algorithm: text(&header, "alg")??,
+            algorithm: header.get_text("alg")?.into_owned(),
             key: text(&header, "kid")?,
             kind: text(&header, "typ")?,
-            // A fourth part would be here, and is not of the alphabet.
-            claims: strict::object(&URL_SAFE_NO_PAD.decode(claims).ok()?)?,
             signed: signed.as_bytes(),
             signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+            issuer: members(&claims)?.get_text("iss").map(Into::into),
+            claims,
         })
     }
+}
+
+/// The members of an object, each of which stands once.
+fn members(text: &[u8]) -> Option<Object<'_>> {
+    let object = Object::parse(text).ok()?;
+    let members = object.members();
+    if members.len() > MOST_MEMBERS {
+        return None;
+    }
+    let mut names: Vec<&str> = members.iter().map(|member| &*member.key).collect();
+    names.sort_unstable();
+    let is_twice = |names: &[&str]| names[0] == names[1];
+    (!names.windows(2).any(is_twice)).then_some(object)
 }
 
 /// A member that is text, if it is there at all.
@@ -71,10 +97,10 @@ impl<'t> Unverified<'t> {
     clippy::option_option,
     reason = "nothing there, and nothing one could read, are two things"
 )]
-fn text(members: &Map<String, Value>, name: &str) -> Option<Option<String>> {
+fn text(members: &Object<'_>, name: &str) -> Option<Option<String>> {
     match members.get(name) {
         None => Some(None),
-        Some(value) => value.as_str().map(|text| Some(text.to_owned())),
+        Some(_) => Some(Some(members.get_text(name)?.into_owned())),
     }
 }
 
@@ -90,7 +116,7 @@ mod tests {
         let token = Unverified::parse(RFC).expect("a token");
         assert_eq!(token.issuer(), Some("joe"));
         assert_eq!((&*token.algorithm, token.kind.as_deref()), ("HS256", Some("JWT")));
-        assert_eq!(token.claims["exp"], 1_300_819_380);
+        assert_eq!(token.claims().expect("claims")["exp"], 1_300_819_380);
         assert_eq!(token.signature.len(), 32);
     }
 
@@ -101,7 +127,13 @@ mod tests {
                 .map(|part| URL_SAFE_NO_PAD.encode(part))
                 .join(".")
         };
-        assert!(Unverified::parse(&token(r#"{"alg":"x"}"#, "{}")).is_ok());
+        let many = |count| {
+            let members: Vec<_> = (0..count).map(|number| format!("\"{number}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        for claims in ["{}", &many(256)] {
+            assert!(Unverified::parse(&token(r#"{"alg":"x"}"#, claims)).is_ok());
+        }
         let [header, claims, signature] = [0, 1, 2].map(|part| RFC.split('.').nth(part).unwrap_or_default());
         for text in [
             String::new(),
@@ -122,9 +154,15 @@ mod tests {
             token(r#"{"alg":"x","crit":[]}"#, "{}"),
             token(r#"{"alg":"x"}"#, "[]"),
             token(r#"{"alg":"x"}"#, r#"{"sub":"a","sub":"a"}"#),
-            token(r#"{"alg":"x"}"#, r#"{"exp":1e400}"#),
+            token(&format!(r#"{{"alg":"x"{}}}"#, r#","x":1"#.repeat(2)), "{}"),
+            token(r#"{"alg":"x"}"#, &many(257)),
         ] {
             assert_eq!(Unverified::parse(&text).err(), Some(Refusal::Malformed), "{text}");
+        }
+        for claims in [r#"{"exp":1e400}"#, r#"{"a":{"b":1,"b":1}}"#] {
+            let text = token(r#"{"alg":"x"}"#, claims);
+            let read = Unverified::parse(&text).expect("a token");
+            assert_eq!(read.claims().err(), Some(Refusal::Malformed), "{claims}");
         }
         let long = format!("{RFC}{}", "A".repeat(LONGEST));
         assert_eq!(Unverified::parse(&long).err(), Some(Refusal::TooLong));
