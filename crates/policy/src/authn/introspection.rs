@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use config::{Environment, Field, Fields, Located, Secret};
+use config::{Environment, Field, Fields, Secret};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 use parking_lot::Mutex;
@@ -65,6 +66,8 @@ pub struct Introspector {
     /// Tokens that are being asked for, by one caller for all who have the same.
     asking: Mutex<HashMap<Digest, Arc<Question>>>,
     turns: Semaphore,
+    /// Whether the last question failed.
+    fails: AtomicBool,
 }
 
 type Question = OnceCell<Result<Arc<Map<String, Value>>, Refusal>>;
@@ -106,12 +109,20 @@ impl Introspection {
         let url_field = fields.required("url");
         let url = url_field.resolved_text(environment);
         let url = url.and_then(|url| jwt::url(url, &url_field));
-        let issuer = fields.optional("issuer").resolved_text(environment);
-        let issuer = issuer
-            .map(Located::into_value)
-            .filter(|issuer| !issuer.is_empty());
-        let id = fields.required("client_id").resolved_text(environment);
-        let secret = fields.required("client_secret").resolved_secret(environment);
+        let [issuer, id, secret] = [
+            fields.optional("issuer"),
+            fields.required("client_id"),
+            fields.required("client_secret"),
+        ]
+        .map(|field| {
+            let read = field.resolved_secret(environment)?.value;
+            if read.is_empty() {
+                field.report("nothing is written here", Some("what it names may be empty"));
+                return None;
+            }
+            Some(read)
+        });
+        let issuer = issuer.map(|issuer| issuer.expose().to_owned());
         let cache_field = fields.optional("cache");
         let cache = cache_field.duration().map_or(CACHE, |cache| {
             if cache.value > MOST_CACHE {
@@ -126,7 +137,7 @@ impl Introspection {
         let rules = Rules::check(fields, issuer.as_deref().unwrap_or(&address), issuer.as_deref());
         Some(Self {
             url: url?,
-            credential: credential(&id?.value, &secret?.value)?,
+            credential: credential(&id?, &secret?)?,
             rules,
             cache,
         })
@@ -143,6 +154,7 @@ impl Introspector {
             inactive: Verified::default(),
             asking: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
+            fails: AtomicBool::new(false),
         }
     }
 
@@ -189,19 +201,15 @@ impl Introspector {
         let ask = || async {
             let told = timeout(PATIENCE, self.ask(token)).await;
             let told = told.unwrap_or_else(|_| Err("no answer in 5 s".to_owned()));
-            let answer = told.map_err(|why| {
-                let url = &self.settings.url;
-                tracing::warn!(%url, %why, "an issuer did not say what a token is worth");
-                Refusal::Unavailable
-            })?;
+            self.tell(told.as_ref().err());
             // What it is worth at each place is judged there; here only for how long this is known.
             let until = now + self.settings.cache;
-            let Some(claims) = answer else {
-                self.inactive.put(digest, (), now, until);
+            let Some((claims, bytes)) = told.map_err(|_| Refusal::Unavailable)? else {
+                self.inactive.put(digest, (), 0, now, until);
                 return Err(Refusal::Inactive);
             };
             let claims = Arc::new(claims);
-            self.active.put(digest, Arc::clone(&claims), now, until);
+            self.active.put(digest, Arc::clone(&claims), bytes, now, until);
             Ok(claims)
         };
         // Who takes over from one that left waits no longer for that.
@@ -209,8 +217,22 @@ impl Introspector {
         told.map_or(Err(Refusal::Unavailable), Clone::clone)
     }
 
-    /// What the issuer says: the claims of an active token, or nothing.
-    async fn ask(&self, token: &str) -> Result<Option<Map<String, Value>>, String> {
+    /// Tells the operator when questions begin to fail, and when they are answered again: not at each, since whoever
+    /// makes up tokens could fill the log.
+    fn tell(&self, failure: Option<&String>) {
+        let had_failed = self.fails.swap(failure.is_some(), Ordering::Relaxed);
+        let url = &self.settings.url;
+        match failure {
+            Some(why) if !had_failed => {
+                tracing::warn!(%url, %why, "an issuer does not say what tokens are worth");
+            }
+            None if had_failed => tracing::info!(%url, "an issuer says what tokens are worth again"),
+            Some(_) | None => {}
+        }
+    }
+
+    /// What the issuer says: the claims of an active token and how long its answer is, or nothing.
+    async fn ask(&self, token: &str) -> Result<Option<(Map<String, Value>, usize)>, String> {
         let turn = timeout(PATIENCE_FOR_TURN, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(format!("{AT_ONCE} other questions are not answered yet"));
@@ -232,7 +254,7 @@ impl Introspector {
         let claims = strict::object(answer.body())
             .ok_or("its answer is not a JSON object in which every name stands once")?;
         match claims.get("active") {
-            Some(Value::Bool(true)) => Ok(Some(claims)),
+            Some(Value::Bool(true)) => Ok(Some((claims, answer.body().len()))),
             Some(Value::Bool(false)) => Ok(None),
             // `"true"` and `1` are not what the RFC has, and who guesses here lets people in.
             Some(_) | None => Err("its answer does not say `active: true` or `active: false`".to_owned()),
@@ -284,8 +306,8 @@ impl std::fmt::Debug for Introspector {
 }
 
 /// `Basic` credentials, both parts encoded as in a form (RFC 6749 §2.3.1).
-fn credential(id: &str, secret: &Secret) -> Option<HeaderValue> {
-    let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
+fn credential(id: &Secret, secret: &Secret) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", encoded(id.expose()), encoded(secret.expose()));
     let value = format!("Basic {}", STANDARD.encode(pair));
     let mut value = HeaderValue::try_from(value).ok()?;
     value.set_sensitive(true);

@@ -113,6 +113,7 @@ impl Issuers {
         if let Some(identity) = self.verified.get(&digest, now) {
             return Ok(identity);
         }
+        let bytes = token.len();
         let token = Unverified::parse(token)?;
         let named = token.issuer().ok_or(Refusal::Issuer)?;
         let mut issuers = self.issuers.iter();
@@ -122,7 +123,8 @@ impl Issuers {
         let identity = Arc::new(issuer.verify(jwks, token, expected, now).await?);
         let again = now + verified::LONGEST;
         let until = identity.expires.map_or(again, |expires| expires.min(again));
-        self.verified.put(digest, Arc::clone(&identity), now, until);
+        self.verified
+            .put(digest, Arc::clone(&identity), bytes, now, until);
         Ok(identity)
     }
 }

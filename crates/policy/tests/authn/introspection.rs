@@ -179,6 +179,25 @@ async fn who_leaves_while_asking_is_taken_over_from() {
     assert_eq!(server.asked(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_waiting_leaves_the_others_their_question() {
+    let server = Server::new(Answer {
+        after: Duration::from_secs(2),
+        ..active(json!({}))
+    });
+    let introspector = introspector(&server, "");
+    let ask = || {
+        let introspector = Arc::clone(&introspector);
+        tokio::spawn(async move { verify(&introspector, "t").await.is_ok() })
+    };
+    let (first, second) = (ask(), ask());
+    sleep(Duration::from_secs(1)).await;
+    second.abort();
+    _ = second.await;
+    assert!(ask().await.unwrap() && first.await.unwrap());
+    assert_eq!(server.asked(), 1);
+}
+
 #[tokio::test]
 async fn an_answer_counts_for_its_time_and_at_each_place() {
     let server = Server::new(active(json!({})));
@@ -278,6 +297,15 @@ fn mistakes_are_told_in_the_words_of_the_file() {
         let (_, problems) = check(&format!("- {entry}"), &Disk(String::new()), Introspection::check);
         assert!(problems.contains(told), "{entry}: {problems}");
         assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    for key in ["issuer", "client_id", "client_secret"] {
+        let entry = "- { url: 'https://as', issuer: a, client_id: a, client_secret: a }";
+        let entry = entry.replace(&format!("{key}: a"), &format!("{key}: '${{GONE:-}}'"));
+        let (_, problems) = check(&entry, &Disk(String::new()), Introspection::check);
+        assert!(
+            problems.contains(&format!("{key}: nothing is written here")),
+            "{problems}"
+        );
     }
     let one = "- { url: 'https://as', client_id: a, client_secret: b }\n";
     let (_, problems) = check(&one.repeat(2), &Disk(String::new()), Introspection::check);
