@@ -14,7 +14,7 @@ pub(super) struct Index {
 }
 
 /// What may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Tool,
     Prompt,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Other,
 }
 
-const KINDS: [Kind; 4] = [Kind::Tool, Kind::Prompt, Kind::Resource, Kind::Other];
+pub(super) const KINDS: [Kind; 4] = [Kind::Tool, Kind::Prompt, Kind::Resource, Kind::Other];
 
 /// Places of rules, in order.
 #[derive(Debug, Clone, Default)]

@@ -80,6 +80,14 @@ impl Names {
         names.clone().all(is_exact).then_some(names)
     }
 
+    /// The first that it names of tools, or else of prompts.
+    pub(super) fn first(&self) -> Option<(Kind, &str)> {
+        let tools = self.tools.iter().flatten().map(|tool| (Kind::Tool, tool));
+        let prompts = self.prompts.iter().flatten().map(|prompt| (Kind::Prompt, prompt));
+        let first = tools.chain(prompts).next();
+        first.map(|(kind, pattern)| (kind, pattern.written.value.as_str()))
+    }
+
     /// Whether it speaks of anything of this kind.
     pub(super) fn speaks_of(&self, kind: Kind) -> bool {
         let named = match kind {
@@ -93,8 +101,9 @@ impl Names {
 
     /// Whether it speaks of all that the other speaks of. It may say no where that is so.
     pub(super) fn covers(&self, other: &Self, is_wary: bool) -> bool {
-        let of_pattern =
-            |one: &Pattern, other: &Pattern| wanted::covers(&one.written.value, &other.written.value);
+        let of_pattern = |one: &Pattern, other: &Pattern| {
+            wanted::covers(&one.written.value, |name| one.matches(name), &other.written.value)
+        };
         // What one who denies means may be more than what one who allows does by the same pattern.
         let of_uri = |one: &Pattern, other: &Pattern| one.written.value == "*" || (!is_wary && one == other);
         let unnamed = |patterns: &Option<Vec<Pattern>>| patterns.is_none();

@@ -247,3 +247,93 @@ fn a_doubt_is_told() {
     let decision = selection.decide("crm", &tool("find"), Some(br#"{"x":2}"#));
     assert_eq!((decision.effect, decision.doubt), (Effect::Allow, None));
 }
+
+/// Expressions and arguments that nobody would write. What they are worth does not matter here, only that they are
+/// worth something: no panic, and no end of the stack.
+#[test]
+fn an_expression_of_any_words_is_read_or_refused() {
+    const WORDS: [&str; 40] = [
+        "args",
+        "args.x",
+        "claims",
+        "params.tenant",
+        "principal",
+        "tool",
+        "x",
+        "y",
+        "1",
+        "-9223372036854775808",
+        "1.5",
+        "2u",
+        "'a'",
+        "true",
+        "null",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ".",
+        ",",
+        ":",
+        "?",
+        "!",
+        "-",
+        "+",
+        "*",
+        "/",
+        "%",
+        "==",
+        "<",
+        "in",
+        "&&",
+        "||",
+        ".all(x, ",
+        ".exists_one(y, ",
+        "has(",
+        "size(",
+    ];
+    const VALUES: [&str; 8] = [
+        "{}",
+        "[]",
+        "null",
+        r#"{"x":1}"#,
+        r#"{"x":[1,"a",null]}"#,
+        r#"{"x":{"y":-1}}"#,
+        r#"{"x":9223372036854775807}"#,
+        r#"{"x":1.10}"#,
+    ];
+    let mut read_well = 0;
+    for seed in 0..2_000 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut text = String::new();
+        let mut open = Vec::new();
+        for _ in 0..rng.usize(1..12) {
+            // Brackets close more often than chance would have it, so that more of this can be read.
+            let word = if !open.is_empty() && rng.u8(0..4) == 0 {
+                ")"
+            } else {
+                WORDS[rng.usize(0..WORDS.len())]
+            };
+            match word {
+                ")" => drop(open.pop()),
+                word if word.contains('(') => open.push(()),
+                _ => {}
+            }
+            text += word;
+            text += if rng.u8(0..3) == 0 { " == " } else { " " };
+        }
+        text += &")".repeat(open.len());
+        let (rules, said) = read(&format!("allow: {}", json!([{ "when": text }])));
+        if !said.is_empty() {
+            continue;
+        }
+        read_well += 1;
+        let rules = rules.unwrap();
+        for arguments in VALUES {
+            call_json(&rules, &at_mcp(None), "crm", tool("find"), Some(arguments));
+        }
+    }
+    assert!(read_well > 20, "only {read_well} can be read");
+}

@@ -429,7 +429,7 @@ fn any_rule(rng: &mut Rng) -> Value {
             json!({ "org.unit": ["x", "y"] }),
         ],
     );
-    add(rng, 8, "anonymous", &[json!(false)]);
+    add(rng, 8, "anonymous", &[json!(false), json!(true)]);
     add(
         rng,
         10,
