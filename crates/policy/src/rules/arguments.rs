@@ -4,10 +4,12 @@
 //! twice, or in other letters than the rule's), and where a value has another shape than the rule looks for, there is
 //! a [`Doubt`]: no rule allows on it, and a rule that denies does.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 
 use mcp::Object;
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::wanted::{AnyOf, Decimal, Scalar};
@@ -34,6 +36,9 @@ pub(super) enum Met {
     No,
     Doubt(Doubt),
 }
+
+/// How many elements of a list are looked at: a list of two bytes each would take sixteen times the room of its text.
+const MOST_ELEMENTS: usize = 10_000;
 
 /// What stands at a path.
 enum Look<'a> {
@@ -192,15 +197,21 @@ fn of<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a [u8]>, Doubt> {
 }
 
 /// Without capitals, as parsers that do not tell them apart would compare it.
-pub(super) fn fold(name: &str) -> String {
+pub(super) fn fold(name: &str) -> Cow<'_, str> {
     if name.is_ascii() {
-        return name.to_ascii_lowercase();
+        let has_capitals = name.bytes().any(|byte| byte.is_ascii_uppercase());
+        return if has_capitals {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        };
     }
     // By way of capitals: `ſ` is a small letter already, and equal to `s`.
-    name.chars()
+    let letters = name
+        .chars()
         .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
+        .flat_map(char::to_lowercase);
+    letters.collect::<String>().into()
 }
 
 fn is_spelled(key: &str, folded: &str) -> bool {
@@ -212,11 +223,30 @@ fn is_spelled(key: &str, folded: &str) -> bool {
 }
 
 fn elements(list: &[u8]) -> Result<Vec<&[u8]>, Doubt> {
-    let elements: Vec<&RawValue> = serde_json::from_slice(list).map_err(|_| Doubt::Unreadable)?;
-    Ok(elements
-        .into_iter()
-        .map(|element| element.get().as_bytes())
-        .collect())
+    let mut reader = serde_json::Deserializer::from_slice(list);
+    let elements = reader.deserialize_seq(Elements).map_err(|_| Doubt::Unreadable)?;
+    elements.ok_or(Doubt::TooLarge)
+}
+
+/// Takes a list apart; nothing if it has more elements than are looked at.
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Option<Vec<&'de [u8]>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element::<&'de RawValue>()? {
+            if elements.len() <= MOST_ELEMENTS {
+                elements.push(element.get().as_bytes());
+            }
+        }
+        Ok((elements.len() <= MOST_ELEMENTS).then_some(elements))
+    }
 }
 
 /// A value that is one, and its JSON.
@@ -253,6 +283,24 @@ impl fmt::Display for Doubt {
 mod tests {
     use super::super::wanted::{Glob, Wanted};
     use super::*;
+
+    #[test]
+    fn a_list_is_looked_at_up_to_a_bound() {
+        let eu = vec![Wanted::Text(Glob::new("eu"))];
+        for (count, found) in [
+            (MOST_ELEMENTS, Met::Yes),
+            (MOST_ELEMENTS + 1, Met::Doubt(Doubt::TooLarge)),
+        ] {
+            let list = vec![r#""eu""#; count].join(",");
+            let json = format!(r#"{{"region":[{list}]}}"#);
+            let arguments = Arguments::new(Some(json.as_bytes()));
+            assert_eq!(
+                met(&arguments, &["region".to_owned()], &eu, true),
+                found,
+                "{count}"
+            );
+        }
+    }
 
     #[test]
     fn a_number_in_quotes_is_in_doubt() {

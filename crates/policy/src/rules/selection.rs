@@ -38,13 +38,10 @@ struct Places(Vec<u64>);
 impl Selection {
     pub(super) fn of(book: &Arc<Book>, caller: &Caller<'_>) -> Self {
         let mut chosen = Chosen::default();
-        let has_scopes = caller.identity.is_some_and(|identity| identity.scopes.is_some());
         for (place, rule) in book.rules.iter().enumerate() {
             match rule.says_caller(caller) {
                 Ok(()) => chosen.speaking.insert(place),
-                Err(Reason::Scope(_)) if has_scopes && rule.effect() != Effect::Deny => {
-                    chosen.wanting.insert(place);
-                }
+                Err(reason) if is_curable(caller, rule, reason) => chosen.wanting.insert(place),
                 Err(_) => {}
             }
         }
@@ -148,10 +145,17 @@ pub(super) fn explain<'r>(
         given,
     };
     let mut steps = Vec::new();
+    let mut missing: &[String] = &[];
     for rule in &book.rules {
         let fit = match rule.says_caller(caller) {
             Ok(()) => rule.fit(&call),
-            Err(reason) => Fit::No(reason),
+            Err(reason) => {
+                let would_help = missing.is_empty() && is_curable(caller, rule, reason);
+                if would_help && said(rule, rule.fit(&call)).is_some() {
+                    missing = rule.who.scopes();
+                }
+                Fit::No(reason)
+            }
         };
         let found = match (fit, rule.effect()) {
             (Fit::Yes, _) => Found::Decides,
@@ -167,13 +171,18 @@ pub(super) fn explain<'r>(
             found,
         });
         if let Some(decision) = said(rule, fit) {
+            let decision = decision.wanting(missing);
             return Explanation { steps, decision };
         }
     }
-    Explanation {
-        steps,
-        decision: Decision::nothing(),
-    }
+    let decision = Decision::nothing().wanting(missing);
+    Explanation { steps, decision }
+}
+
+/// Whether a rule does not speak of a caller for its scopes alone, of which it may get more, and would not deny then.
+fn is_curable(caller: &Caller<'_>, rule: &Rule, reason: Reason<'_>) -> bool {
+    let is_limited = caller.identity.is_some_and(|identity| identity.scopes.is_some());
+    is_limited && rule.effect() != Effect::Deny && matches!(reason, Reason::Scope(_))
 }
 
 /// What a rule decides, if it does. In doubt it denies if that is what it is for, and else says nothing.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod decisions;
+mod examples;
 mod expressions;
 mod mistakes;
 mod oracle;
@@ -23,11 +24,15 @@ const KNOWN: Known<'static> = Known {
 
 /// Reads `allow` from lines of YAML that begin with it, and what is said of it.
 fn read(yaml: &str) -> (Option<Rules>, String) {
+    read_with(yaml, &KNOWN)
+}
+
+fn read_with(yaml: &str, known: &Known<'_>) -> (Option<Rules>, String) {
     let source = Source::from_text("gateway.yaml", yaml);
     let problems = Problems::default();
     let node = source.parse(&problems).unwrap();
     let mut fields = Field::root(&node, &problems).fields().unwrap();
-    let rules = Rules::check(&fields.optional("allow"), &KNOWN);
+    let rules = Rules::check(&fields.optional("allow"), known);
     fields.finish();
     (rules, problems.render(&source))
 }
@@ -105,6 +110,7 @@ fn call_json(
     let decision = selection.decide(upstream, &subject, arguments);
     let explained = rules.explain(caller, upstream, &subject, arguments);
     assert_eq!(of(&decision), of(&explained.decision), "{explained:?}");
+    assert_eq!(decision.scopes, explained.decision.scopes, "{explained:?}");
     if decision.effect != Effect::Deny {
         assert!(
             selection.shows(upstream, &subject),

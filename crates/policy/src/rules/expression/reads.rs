@@ -127,7 +127,12 @@ impl Reads {
         if !walk.wrong.is_empty() {
             return Err(walk.wrong);
         }
-        walk.reads.folded = walk.reads.names.iter().map(|name| fold(name)).collect();
+        walk.reads.folded = walk
+            .reads
+            .names
+            .iter()
+            .map(|name| fold(name).into_owned())
+            .collect();
         Ok(walk.reads)
     }
 
@@ -141,7 +146,7 @@ impl Reads {
 
     /// Whether a key could be taken for one that is read and is none.
     pub(super) fn confuses(&self, key: &str) -> bool {
-        !self.names.contains(key) && self.folded.contains(&fold(key))
+        !self.names.contains(key) && self.folded.contains(&*fold(key))
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn arguments(arguments: &Arguments<'_>, reads: &Reads) -> Result<(Val
         if !reads.args.has(&member.key) {
             continue;
         }
-        if !seen.insert(fold(&member.key)) {
+        if !seen.insert(fold(&member.key).into_owned()) {
             return Err(Doubt::TwoReadings);
         }
         let json = member.value.of(object.text());
@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for Build<'_> {
         let mut seen = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
             if let Some((reads, is_confusing)) = self.reads
-                && (reads.confuses(&key) || !seen.insert(fold(&key)))
+                && (reads.confuses(&key) || !seen.insert(fold(&key).into_owned()))
             {
                 is_confusing.set(true);
                 return Err(A::Error::custom("two readings"));
