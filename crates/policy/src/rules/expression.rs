@@ -41,7 +41,8 @@ pub(super) struct Late {
 
 /// How long an expression may be.
 const LONGEST: usize = 4096;
-/// How deep brackets and choices may nest: without optimization the parser takes up to 170 KiB of stack for each.
+/// How deep brackets and choices may nest. Without optimization the parser takes up to 170 KiB of stack for each level, and
+/// beyond some it would take memory without bound (cel-rust issues 212 and 306).
 const DEEPEST_BRACKET: u16 = 10;
 /// How many bytes of JSON one expression may read.
 const MOST_READ: usize = 256 << 10;

@@ -104,11 +104,11 @@ impl Rule {
         self.conditions.fit(call, is_wary)
     }
 
-    /// Whether it decides before the other in all that the other speaks of. It may say no where that is so.
+    /// Whether it, having no conditions, decides before the other in all that the other speaks of. It may say no where
+    /// that is so.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let other_is_warier = self.effect != Effect::Deny && other.effect == Effect::Deny;
-        self.conditions.are_none()
-            && self.names.covers(&other.names, other_is_warier)
+        self.names.covers(&other.names, other_is_warier)
             && self.place.covers(&other.place)
             && self.who.covers(&other.who)
     }

@@ -36,6 +36,16 @@ fn an_expression_reads_the_caller_and_the_call() {
         ("args.region == claims.region", r#"{"region":"eu"}"#, true),
         ("args.region == claims.region", r#"{"region":"us"}"#, false),
         ("args['region'] in ['eu', 'us']", r#"{"region":"us"}"#, true),
+        (
+            "args.region == 'eu' && !has(claims.Region)",
+            r#"{"region":"eu"}"#,
+            true,
+        ),
+        (
+            "args.Org == 'x' && claims.org.unit == 'x'",
+            r#"{"Org":"x"}"#,
+            true,
+        ),
         ("!has(args.region)", "{}", true),
         ("!has(args.region)", r#"{"region":null}"#, false),
         ("claims.org.unit == 'x' && claims.level >= 3", "{}", true),
@@ -99,6 +109,11 @@ fn what_fails_allows_nothing_and_denies() {
         ("args.f.kind == 'us'", r#"{"f":{"kind":"us","x":{"A":1,"a":2}}}"#),
         ("args['f']['kind'] == 'us'", r#"{"f":{"KIND":"us"}}"#),
         ("args.f.exists(x, x.kind == 'us')", r#"{"f":[{"Kind":"us"}]}"#),
+        (
+            "args.region == 'eu' && claims.Region != 'x'",
+            r#"{"region":"eu","Region":"us"}"#,
+        ),
+        ("args.region == 'eu' || args.Region == 'eu'", r#"{"region":"eu"}"#),
         ("size(args) == 1", r#"{"a":1,"A":2}"#),
         ("args.n == 1", r#"{"n":1e999}"#),
         ("args.n / 0 == 1", r#"{"n":1}"#),
@@ -166,6 +181,7 @@ fn a_digest_holds_what_expressions_read_and_no_more() {
 
 #[test]
 fn an_expression_that_cannot_be_is_told() {
+    let (motif, unclosed) = ("!!(!!!!!!(!!!!(((((!!(!!(!!!!((".repeat(5), "[".repeat(1000));
     let long = format!("tool == '{}'", "x".repeat(5000));
     let (deep, wide) = (
         format!("{}tool == 'a'{}", "(".repeat(30), ")".repeat(30)),
@@ -210,6 +226,14 @@ fn an_expression_that_cannot_be_is_told() {
         (
             &long,
             "the expression has 5010 bytes, and at most 4096 can be; put what stays the same into claims or roles",
+        ),
+        (
+            &motif,
+            "the expression nests deeper than 10 levels; write two rules, or list what is the same on one level",
+        ),
+        (
+            &unclosed,
+            "the expression nests deeper than 10 levels; write two rules, or list what is the same on one level",
         ),
         (
             &deep,

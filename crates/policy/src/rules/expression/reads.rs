@@ -1,6 +1,6 @@
 //! What an expression reads, and whether it may: names that are known, functions whose cost is bounded.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use cel::IdedExpr;
 use cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
@@ -19,9 +19,9 @@ pub(in super::super) struct Reads {
     pub(super) route: bool,
     pub(super) annotations: bool,
     pub(super) loops: Vec<Loop>,
-    /// Every name of a member that stands anywhere, and the same without capitals.
-    names: HashSet<String>,
-    folded: HashSet<String>,
+    /// The name of every member that may be one of an argument, by the same without capitals; nothing where two names
+    /// are the same so.
+    names: HashMap<String, Option<String>>,
 }
 
 /// Members of an object.
@@ -61,6 +61,8 @@ const VARIABLES: [&str; 10] = [
     "params",
     "annotations",
 ];
+/// Variables whose members are no arguments.
+const NO_ARGUMENTS: [&str; 4] = ["claims", "params", "principal", "annotations"];
 /// What is known of a principal.
 pub(super) const OF_PRINCIPAL: [&str; 5] = ["id", "source", "name", "tenant", "roles"];
 const FUNCTIONS: [&str; 13] = [
@@ -127,12 +129,6 @@ impl Reads {
         if !walk.wrong.is_empty() {
             return Err(walk.wrong);
         }
-        walk.reads.folded = walk
-            .reads
-            .names
-            .iter()
-            .map(|name| fold(name).into_owned())
-            .collect();
         Ok(walk.reads)
     }
 
@@ -146,7 +142,8 @@ impl Reads {
 
     /// Whether a key could be taken for one that is read and is none.
     pub(super) fn confuses(&self, key: &str) -> bool {
-        !self.names.contains(key) && self.folded.contains(&*fold(key))
+        let read = self.names.get(&*fold(key));
+        read.is_some_and(|name| name.as_deref() != Some(key))
     }
 }
 
@@ -187,9 +184,12 @@ impl Walk<'_> {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.variable(name, None),
             Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) => self.variable(name, Some(&select.field)),
+                Expr::Ident(name) => {
+                    self.name(&select.operand, &select.field);
+                    self.variable(name, Some(&select.field));
+                }
                 _ => {
-                    self.reads.names.insert(select.field.clone());
+                    self.name(&select.operand, &select.field);
                     self.walk(&select.operand, depth);
                 }
             },
@@ -201,9 +201,12 @@ impl Walk<'_> {
                         ..
                     },
                 ] => match &of.expr {
-                    Expr::Ident(name) => self.variable(name, Some(field.inner())),
+                    Expr::Ident(name) => {
+                        self.name(of, field.inner());
+                        self.variable(name, Some(field.inner()));
+                    }
                     _ => {
-                        self.reads.names.insert(field.inner().to_owned());
+                        self.name(of, field.inner());
                         self.walk(of, depth);
                     }
                 },
@@ -262,10 +265,21 @@ impl Walk<'_> {
         }
     }
 
-    fn variable(&mut self, name: &str, field: Option<&str>) {
-        if let Some(field) = field {
-            self.reads.names.insert(field.to_owned());
+    /// Notes the name of a member of this, unless that is no argument's.
+    fn name(&mut self, of: &IdedExpr, name: &str) {
+        let is_bound = |root: &str| self.bound.iter().any(|bound| bound == root);
+        if root(of).is_some_and(|root| NO_ARGUMENTS.contains(&root) && !is_bound(root)) {
+            return;
         }
+        let names = &mut self.reads.names;
+        let known = names.entry(fold(name).into_owned());
+        let known = known.or_insert_with(|| Some(name.to_owned()));
+        if known.as_deref() != Some(name) {
+            *known = None;
+        }
+    }
+
+    fn variable(&mut self, name: &str, field: Option<&str>) {
         if self.bound.iter().any(|bound| bound == name) {
             return;
         }
@@ -332,5 +346,18 @@ impl Walk<'_> {
         let text = format!("{what} `{}`", scalar::shown(name));
         self.wrong
             .push(Wrong::new(text).hint(scalar::suggestion(name, known)));
+    }
+}
+
+/// The variable that this is a member of, however deep.
+fn root(of: &IdedExpr) -> Option<&str> {
+    let mut of = of;
+    loop {
+        of = match &of.expr {
+            Expr::Ident(name) => return Some(name),
+            Expr::Select(select) => &select.operand,
+            Expr::Call(call) if call.func_name == operators::INDEX => call.args.first()?,
+            _ => return None,
+        };
     }
 }
