@@ -2,7 +2,8 @@
 //!
 //! The first rule that speaks of a call decides it; what no rule speaks of is denied. One walk decides what a list
 //! shows and what a call may do ([`Selection::shows`], [`Selection::decide`]): whatever may be called is shown, and
-//! what no arguments could make allowed is not. Names are those that the server gives, not those that a route shows.
+//! what is denied whatever its arguments are is not, as far as that can be told without them. Names are those that the
+//! server gives, not those that a route shows.
 //!
 //! What a caller sends is hostile: where it cannot be said for sure what a server will read ([`Doubt`]), a rule that
 //! allows does not speak of the call, and a rule that denies does.
