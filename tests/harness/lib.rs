@@ -12,6 +12,7 @@ mod conformance;
 mod dialogue;
 mod gate;
 mod gateway;
+pub mod issuer;
 mod matrix;
 pub mod pages;
 mod peers;
@@ -33,6 +34,7 @@ pub use client::{Answer, Client, Exchange, Sent};
 pub use conformance::{Check, Verdict, Verdicts};
 pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
+pub use issuer::Issuer;
 pub use matrix::{Cell, Outcomes, Player, inspect};
 pub use peers::{
     Child, Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio,

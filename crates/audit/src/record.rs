@@ -32,6 +32,12 @@ pub struct Record<'a> {
     /// The tool, for `tools/call`; the prompt or the resource for their methods.
     #[serde(rename = "tool")]
     pub subject: Option<&'a str>,
+    /// What the rules said of it: `allow`, `deny`, `ask`; `would_deny` and `would_ask` where they are only tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<&'static str>,
+    /// The line of the rule that said so; absent where none spoke of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u32>,
     /// For a tool whose results are kept: `hit`, `joined` when another's call answered it, or `miss`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<&'static str>,
@@ -135,6 +141,8 @@ mod tests {
             door: "http",
             method: Some("tools/call"),
             subject: Some("line\nbreak \u{1b}[31m"),
+            decision: None,
+            rule: None,
             cache: None,
             repeat: None,
             outcome: Outcome::ToolError,

@@ -9,10 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use audit::{Log, To};
 use config::{KeyRing, Secret};
-use policy::Gate;
+use policy::authn::Outside;
+use policy::{Authn, Gate};
 use prometheus::IntCounter;
-use proxy::{Account, Bearers, Generation, Health, Promises, Results, Sessions};
+use proxy::{Account, Bearers, Generation, Health, Promises, Protected, Results, Selections, Sessions};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use upstream::catalog::Store;
 use upstream::kind::Resources;
@@ -21,6 +23,7 @@ use upstream::stdio::guard::Guard;
 use upstream::{Registry, Upstream};
 
 use crate::document::{Auth, Fixed, Plan, Session};
+use crate::outside::ByClient;
 
 /// What lives as long as the process, whatever the file comes to say.
 pub(crate) struct House {
@@ -36,6 +39,8 @@ pub(crate) struct House {
     promises: Arc<Promises>,
     bearers: Arc<Bearers>,
     client: Arc<egress::Client>,
+    /// For asking those who vouch for identities.
+    outside: Arc<dyn Outside>,
     runtime: Handle,
     counted: Arc<upstream::Metrics>,
     memory: Arc<Memory>,
@@ -50,6 +55,8 @@ pub(crate) struct Standing {
     pub(crate) generation: Arc<Generation>,
     /// What each upstream was made of.
     made_of: HashMap<Arc<str>, Make>,
+    /// What keeps the keys of issuers fresh, for as long as the file is in practice.
+    _keepers: JoinSet<()>,
 }
 
 /// All that an upstream is made of. One that is made of the same is the same, and stays.
@@ -83,6 +90,8 @@ impl House {
         let executable =
             std::env::current_exe().map_err(|error| format!("this executable cannot be found: {error}"))?;
         let bundle = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
+        let client = egress::Client::new(state, bundle.as_deref())
+            .map_err(|error| format!("root certificates: {error}"))?;
         Ok(Self {
             guard: Arc::new(Guard::new(executable)),
             fixed: plan.fixed.clone(),
@@ -93,8 +102,8 @@ impl House {
             health: Arc::new(Health::default()),
             detached: TaskTracker::new(),
             held: TaskTracker::new(),
-            client: egress::Client::new(state, bundle.as_deref())
-                .map_err(|error| format!("root certificates: {error}"))?,
+            outside: ByClient::new(&client),
+            client,
             runtime: runtime.clone(),
             counted: Arc::new(upstream::Metrics::new(&metrics).map_err(twice)?),
             memory: Memory::open(&state.join("upstreams.json"), runtime.clone()),
@@ -168,11 +177,24 @@ impl House {
                 let same = before.made_of == made_of
                     && former.aliases == plan.aliases
                     && former.injections == injections
+                    && former.selections.as_ref().map(Selections::rules) == plan.rules.as_ref()
                     && former.routes.show_as(&plan.routes);
                 let endpoints = same.then(|| Arc::clone(&former.endpoints));
                 (Arc::clone(&former.views), endpoints.unwrap_or_default())
             }
             None => Default::default(),
+        };
+        let former = before.and_then(|before| before.generation.authn.as_deref());
+        let (authn, protected, keepers) = match plan.auth {
+            Auth::Known(settings) => {
+                let issuers = settings.issuers();
+                let base = plan.public_url.clone().filter(|_| !issuers.is_empty());
+                let protected = base.map(|base| Protected { base, issuers });
+                let authn = Authn::new(*settings, &self.outside, former);
+                let keepers = authn.keep(&self.runtime);
+                (Some(Arc::new(authn)), protected, keepers)
+            }
+            Auth::Unwritten | Auth::None => (None, None, JoinSet::new()),
         };
         let generation = Generation {
             aliases: plan.aliases,
@@ -181,10 +203,14 @@ impl House {
             routes: plan.routes,
             upstreams: Registry::new(upstreams),
             injections,
-            authn: match plan.auth {
-                Auth::Known(authn) => Some(Arc::new(authn)),
-                Auth::Unwritten | Auth::None => None,
+            protected,
+            authn,
+            selections: plan.rules.map(Selections::new),
+            rates: match before {
+                Some(before) => plan.rates.succeed(&before.generation.rates),
+                None => plan.rates,
             },
+            trusted: plan.trusted,
             bearers: Arc::clone(&self.bearers),
             gate,
             admin_gate,
@@ -213,6 +239,7 @@ impl House {
         Ok(Standing {
             generation: Arc::new(generation),
             made_of,
+            _keepers: keepers,
         })
     }
 

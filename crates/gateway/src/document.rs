@@ -5,7 +5,7 @@ mod routes;
 mod resume;
 mod cache;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use audit::To;
 use config::scalar::{self, Wrong};
 use config::{Environment, Field, Fields, Located, Problems, Secret, Source, Unidentified, WeakKey};
 use mcp::expose::Alias;
-use policy::{Authn, Curation, Injection};
+use policy::rules::{self, Rules};
+use policy::{Curation, Injection, Rates, authn, rates};
 use proxy::{Caching, Routes};
 
 /// Sections that the file may have one day. A file that relies on one must not be served as if it
 /// did not.
-const NOT_YET: [&str; 3] = ["tls", "allow", "rates"];
+const NOT_YET: [&str; 1] = ["tls"];
 
 /// The whole file as meant.
 pub(crate) struct Plan {
@@ -37,6 +38,11 @@ pub(crate) struct Plan {
     pub(crate) routes: Routes,
     /// Of which tools results are kept.
     pub(crate) caching: Caching,
+    /// What callers may do; everything without it.
+    pub(crate) rules: Option<Rules>,
+    pub(crate) rates: Rates,
+    /// Upstreams whose word about their tools is taken.
+    pub(crate) trusted: HashSet<Arc<str>>,
     pub(crate) bounds: Bounds,
     pub(crate) log: Option<String>,
     pub(crate) grace: Duration,
@@ -82,7 +88,8 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     let root = source.parse(problems)?;
     let mut fields = Field::root(&root, problems).fields()?;
 
-    let auth = auth(&fields.optional("auth"), environment);
+    let has_address = fields.optional("public_url").is_written();
+    let auth = auth(&fields.optional("auth"), environment, has_address);
     let unidentified = Unidentified(environment);
     let environment = match auth {
         Auth::Known(_) => environment,
@@ -118,6 +125,15 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         environment,
     };
     let routes = routes::check(&fields.optional("routes"), &shown);
+    let paths: Vec<&str> = routes.iter().map(|route| route.path.as_str()).collect();
+    let known: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let rules = allow(&fields.optional("allow"), &auth, &known, &paths);
+    let rates = rates::Known {
+        upstreams: &known,
+        routes: &paths,
+    };
+    let rates = Rates::check(&fields.optional("rates"), &rates);
+    let trusted = cache::trusted(&fields.optional("upstreams"));
     let caching = cache::check(&fields.optional("cache"), &fields.optional("upstreams"));
     let bounds = bounds(&fields.optional("bounds"));
     let calls = audit(&fields.optional("audit"));
@@ -152,6 +168,9 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         aliases,
         routes,
         caching,
+        rules,
+        rates,
+        trusted,
         bounds,
         log,
         grace,
@@ -165,15 +184,33 @@ pub(crate) enum Auth {
     /// Everybody, in so many words.
     None,
     /// Those whom this recognizes.
-    Known(Authn),
+    Known(Box<authn::Settings>),
 }
 
-fn auth(field: &Field<'_>, environment: &dyn Environment) -> Auth {
+fn auth(field: &Field<'_>, environment: &dyn Environment, has_address: bool) -> Auth {
     match field.word() {
         Some("none") => Auth::None,
-        _ if field.is_written() => Auth::Known(Authn::check(field, environment)),
+        _ if field.is_written() => {
+            Auth::Known(Box::new(authn::Settings::check(field, environment, has_address)))
+        }
         _ => Auth::Unwritten,
     }
+}
+
+/// What callers may do.
+fn allow(field: &Field<'_>, auth: &Auth, upstreams: &[&str], routes: &[&str]) -> Option<Rules> {
+    let (roles, sources) = match auth {
+        Auth::Known(settings) => (settings.roles(), settings.sources()),
+        Auth::Unwritten | Auth::None => (Some(HashSet::new()), Vec::new()),
+    };
+    let roles: Option<Vec<&str>> = roles.map(|roles| roles.into_iter().collect());
+    let known = rules::Known {
+        upstreams,
+        routes,
+        roles: roles.as_deref(),
+        sources: &sources,
+    };
+    Rules::check(field, &known)
 }
 
 fn address(

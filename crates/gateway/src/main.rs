@@ -9,6 +9,7 @@ mod run;
 mod reading;
 mod document;
 mod assemble;
+mod outside;
 mod introductions;
 mod compare;
 mod drain;

@@ -29,3 +29,5 @@ pub const UNSUPPORTED_VERSION: i64 = -32022;
 pub const OVER_QUOTA: i64 = -31001;
 /// Ours: the server behind the gateway cannot be reached.
 pub const UPSTREAM_UNAVAILABLE: i64 = -31002;
+/// Ours: the rules of the gateway do not allow the request as it stands.
+pub const NOT_ALLOWED: i64 = -31003;

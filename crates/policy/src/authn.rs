@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use config::{Environment, Field, Problem};
+use config::{Environment, Field, Problem, Value};
 use http::HeaderMap;
 use tokio::task::JoinSet;
 
@@ -82,14 +82,20 @@ pub enum Unidentified {
 
 impl Settings {
     /// Reads `auth`. Whoever it does not name may not call. Files of keys are read on the way; nobody is asked.
-    pub fn check(field: &Field<'_>, environment: &dyn Environment) -> Self {
+    /// `has_address` says whether it is known under which address clients see us.
+    pub fn check(field: &Field<'_>, environment: &dyn Environment, has_address: bool) -> Self {
         let Some(mut fields) = field.fields() else {
             return Self::default();
         };
+        let (jwt, introspection) = (fields.optional("jwt"), fields.optional("introspection"));
+        if !has_address {
+            needs_audience(&jwt);
+            needs_audience(&introspection);
+        }
         let settings = Self {
             keys: Keys::check(&fields.optional("keys"), environment),
-            jwt: Issuer::check(&fields.optional("jwt"), environment),
-            introspection: Introspection::check(&fields.optional("introspection"), environment),
+            jwt: Issuer::check(&jwt, environment),
+            introspection: Introspection::check(&introspection, environment),
             open_webui: OpenWebUi::check(&fields.optional("open_webui"), environment),
         };
         fields.finish();
@@ -154,6 +160,22 @@ impl Settings {
         let issuers = self.jwt.iter().map(Issuer::issuer);
         let asked = self.introspection.iter().filter_map(Introspection::issuer);
         issuers.chain(asked).map(str::to_owned).collect()
+    }
+}
+
+/// A token is for somebody (`protocol.md` RS-4): for one of our addresses, or for what the entry says.
+fn needs_audience(entries: &Field<'_>) {
+    let Some(Value::List(items)) = entries.node().map(|node| &node.value) else {
+        return;
+    };
+    let without = items.iter().zip(entries.list().unwrap_or_default()).filter(|(item, _)| {
+        matches!(&item.value, Value::Map(entry) if !entry.iter().any(|entry| entry.key == "audience"))
+    });
+    for (_, field) in without {
+        field.report(
+            "it does not say what its tokens are for, so none could be good",
+            Some("write `public_url`, the address that clients use and tokens name, or `audience` here"),
+        );
     }
 }
 

@@ -88,6 +88,15 @@ impl Identity {
         }
     }
 
+    /// Whether it may act for a tenant: its own, or any where the file says `*` of it. What a token says is one tenant
+    /// and no pattern.
+    pub fn is_of_tenant(&self, tenant: &str) -> bool {
+        match self.tenant.as_deref() {
+            Some("*") => &*self.source == "key",
+            own => own == Some(tenant),
+        }
+    }
+
     /// The claim at this path: a whole name, or names with dots between them.
     pub fn claim(&self, path: &str) -> Option<&Value> {
         claim(&self.claims, path)

@@ -225,6 +225,15 @@ impl Rules {
     }
 }
 
+impl PartialEq for Rules {
+    /// Whether the same is written.
+    fn eq(&self, other: &Self) -> bool {
+        (self.book.fingerprint, self.book.is_dry_run) == (other.book.fingerprint, other.book.is_dry_run)
+    }
+}
+
+impl Eq for Rules {}
+
 impl<'a> Known<'a> {
     /// The parameters of all routes.
     fn parameters(&self) -> Vec<&'a str> {

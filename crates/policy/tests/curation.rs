@@ -281,7 +281,7 @@ fn mistakes_are_told_in_the_words_of_the_file() {
         ),
         (
             "tools: { change: { a: { fixed: { x: '${claims:email}' } } } }",
-            "did you mean `${claim:email}`?",
+            "is not a template we know",
         ),
         ("tools: find", "a list"),
         ("prompts: { rename: { a: b } }", "`rename` is not a key"),

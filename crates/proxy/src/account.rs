@@ -10,7 +10,8 @@ use std::time::{Instant, SystemTime};
 
 use audit::{Log, Outcome, Record};
 use mcp::{Era, Kind, Message, Method, Revision};
-use policy::Principal;
+use policy::rules::Effect;
+use policy::{Permit, Principal};
 
 use crate::call::Visit;
 use crate::failure::Verdict;
@@ -48,6 +49,9 @@ pub(crate) struct Entry {
     lookup: Option<Lookup>,
     repeat: Option<Repeat>,
     bytes_out: u64,
+    /// What the rules said of it, and the line of the one that did.
+    decision: Option<(&'static str, Option<u32>)>,
+    permit: Option<Permit>,
     closed: bool,
 }
 
@@ -133,6 +137,8 @@ impl Account {
             lookup: None,
             repeat: None,
             bytes_out: 0,
+            decision: None,
+            permit: None,
             closed: false,
         }
     }
@@ -158,6 +164,31 @@ impl Entry {
     /// Its client is one of the 2024-11-05 transport.
     pub(crate) fn by_sse(&mut self) {
         self.door = "sse";
+    }
+
+    /// What the rules said of it, and the line of the one that did.
+    pub(crate) fn decided(&mut self, effect: Effect, line: Option<u32>) {
+        let word = match effect {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+            Effect::Ask => "ask",
+        };
+        self.decision = Some((word, line));
+    }
+
+    /// It was made all the same, since the rules are only tried.
+    pub(crate) fn only_dry(&mut self) {
+        if let Some((word, _)) = &mut self.decision {
+            *word = match *word {
+                "ask" => "would_ask",
+                _ => "would_deny",
+            };
+        }
+    }
+
+    /// It was let through, at the cost of what its caller may do; its places are given back at its end.
+    pub(crate) fn permitted(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// Something came back from the upstream.
@@ -218,6 +249,13 @@ impl Entry {
             return;
         }
         let took = self.began.elapsed();
+        if let Some(permit) = &self.permit {
+            let sent = self
+                .message
+                .as_ref()
+                .map_or(0, |message| message.bytes().len() as u64);
+            permit.charge(sent + self.bytes_out, Instant::now());
+        }
         let account = &self.account;
         account.metrics.running.dec();
         if let Some(route) = &self.route {
@@ -248,6 +286,8 @@ impl Entry {
             subject: subject.as_deref().map(shortened).as_deref(),
             repeat: self.repeat.map(Repeat::as_str),
             cache: self.lookup.map(Lookup::as_str),
+            decision: self.decision.map(|(word, _)| word),
+            rule: self.decision.and_then(|(_, line)| line),
             outcome,
             status,
             duration_ms: milliseconds(took),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use mcp::expose::{Alias, Style};
 use mcp::translate::Between;
 use mcp::{Era, Kind, Method, Revision};
-use policy::Curation;
+use policy::rules::Selection;
 use upstream::Upstream;
 
 use crate::answer::Answer;
@@ -31,11 +31,13 @@ use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::route::Route;
 use crate::session::Claims;
+use crate::shown::Shown;
 
 pub(crate) use audience::Audience;
 pub(crate) use exposing::{Exposing, renamed};
 pub(crate) use following::Follows;
 pub use view::Views;
+pub(crate) use view::catalog;
 
 /// The servers of an endpoint, in the order of the file.
 pub(crate) struct Aggregate {
@@ -50,13 +52,19 @@ pub(crate) struct Aggregate {
 pub(crate) struct Member {
     pub(crate) alias: Alias,
     pub(crate) upstream: Arc<Upstream>,
-    /// What of it is shown, where that is not all.
-    pub(crate) curation: Option<Arc<Curation>>,
+    /// What of it is shown.
+    pub(crate) shown: Shown,
 }
 
 impl Aggregate {
-    /// Of the upstreams of these names at this route; none when one of them does not exist.
-    pub(crate) fn of(current: &Generation, route: &Route, names: &[Arc<str>]) -> Option<Self> {
+    /// Of the upstreams of these names at this route, for whom these rules speak of; none when one of them does not
+    /// exist.
+    pub(crate) fn of(
+        current: &Generation,
+        route: &Route,
+        names: &[Arc<str>],
+        rules: Option<&Arc<Selection>>,
+    ) -> Option<Self> {
         let mut members: Vec<Member> = Vec::with_capacity(names.len());
         for name in names {
             if members.iter().any(|member| member.upstream.name == *name) {
@@ -65,7 +73,7 @@ impl Aggregate {
             members.push(Member {
                 alias: current.aliases.get(name)?.clone(),
                 upstream: Arc::clone(current.upstreams.get(name)?),
-                curation: route.face.curations.get(name).cloned(),
+                shown: Shown::of(current, route, name, rules),
             });
         }
         Some(Self {

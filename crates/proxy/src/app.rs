@@ -14,8 +14,9 @@ use mcp::Era;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use policy::Principal;
-use policy::authn::Presented;
+use policy::authn::{Expected, Presented};
+use policy::rules::Selection;
+use policy::{Principal, Unidentified};
 
 use crate::account::Entry;
 use crate::aggregate::Aggregate;
@@ -31,6 +32,7 @@ use crate::downstream::sse;
 use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
 use crate::generation::{Bounds, Generation};
+use crate::protected::{Fault, challenge};
 use crate::route::{Found, Parameters, Place, Route, SessionRule, split_token};
 use crate::trace::Trace;
 
@@ -152,6 +154,13 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         return Ok(Then::Close);
     }
     door.open_to(origin);
+    if method == Method::GET
+        && let Some(metadata) = metadata(current, host, uri.path())
+    {
+        door.open_to_all();
+        door.json(200, Bytes::from(metadata), Extra::default()).await?;
+        return Ok(then(&door));
+    }
     let Some((route, parameters, place)) = current.routes.find(host, uri.path(), uri.query()) else {
         let entry = current.account.open_unrouted(began, source, None);
         let failure = Failure::NoRoute("no route has this path".into());
@@ -173,7 +182,9 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
         return Ok(then(&door));
     }
     // Before it is told what there is, and before a byte of its body is read.
-    let principal = match identify(current, &uri, &headers).await {
+    let protected = current.protected.as_ref();
+    let resource = protected.map(|protected| protected.resource(uri.path(), place));
+    let principal = match identify(current, uri.query(), &headers, resource.as_deref()).await {
         Ok(principal) => principal,
         Err(failure) => {
             let entry = current.account.open_unrouted(began, source, Some(route));
@@ -181,7 +192,9 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             return Ok(then(&door));
         }
     };
-    let visit = match arrive(current, &route, parameters) {
+    let rules = current.selections.as_ref();
+    let rules = rules.map(|rules| rules.of(&principal, &route, &parameters));
+    let visit = match arrive(current, &route, parameters, &principal, rules.as_ref()) {
         Ok((to, parameters, bound_parameters)) => Visit {
             began,
             time: SystemTime::now(),
@@ -193,6 +206,8 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
             trace: Trace::of(&headers),
             headers,
             principal,
+            rules,
+            resource,
             bound_parameters,
         },
         Err(failure) => {
@@ -228,20 +243,49 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
     Ok(then(&door))
 }
 
+/// Where clients get tokens for an endpoint, when that is what is asked (RFC 9728). Of the whole origin only where it
+/// has one endpoint.
+fn metadata(current: &Generation, host: Option<&str>, path: &str) -> Option<String> {
+    let protected = current.protected.as_ref()?;
+    let asked = protected.asked(path)?;
+    let only = current.routes.only().map(|route| route.path.as_str());
+    let endpoint = match asked {
+        "" => only.unwrap_or("/"),
+        endpoint => endpoint,
+    };
+    let (_, _, place) = current.routes.find(host, endpoint, None)?;
+    (place == Place::Endpoint).then(|| protected.metadata(&protected.resource(endpoint, place)))
+}
+
 /// Finds out who makes a request.
-async fn identify(current: &Generation, uri: &http::Uri, headers: &HeaderMap) -> Result<Principal, Failure> {
+async fn identify(
+    current: &Generation,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    resource: Option<&str>,
+) -> Result<Principal, Failure> {
     let Some(authn) = &current.authn else {
         return Ok(Principal::Anonymous);
     };
-    let query = uri.query();
-    authn
-        .identify(&Presented { headers, query })
-        .await
-        .map_err(|why| {
-            let unidentified = &current.account.metrics().unidentified;
-            unidentified.with_label_values(&[why.cause()]).inc();
-            Failure::Unidentified(why)
-        })
+    let audiences = resource.map(str::to_owned);
+    let presented = Presented {
+        headers,
+        query,
+        expected: Expected {
+            audiences: audiences.as_slice(),
+        },
+        now: SystemTime::now(),
+    };
+    authn.identify(&presented).await.map_err(|why| {
+        let unidentified = &current.account.metrics().unidentified;
+        unidentified.with_label_values(&[why.cause()]).inc();
+        let fault = match why {
+            Unidentified::Missing => Fault::Missing,
+            Unidentified::Refused(_) => Fault::Invalid,
+            Unidentified::Unavailable => return Failure::Unverifiable,
+        };
+        Failure::Unidentified(challenge(resource, fault))
+    })
 }
 
 fn then(door: &Door<'_>) -> Then {
@@ -318,7 +362,16 @@ fn is_modern(headers: &HeaderMap) -> bool {
 type Arrival = (Destination, Parameters, Arc<[String]>);
 
 /// Finds where a request leads.
-fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result<Arrival, Failure> {
+fn arrive(
+    current: &Generation,
+    route: &Route,
+    parameters: Parameters,
+    principal: &Principal,
+    rules: Option<&Arc<Selection>>,
+) -> Result<Arrival, Failure> {
+    if !is_of_tenant(principal, &parameters) {
+        return Err(Failure::UnknownServer);
+    }
     let found = match route.choose(&parameters) {
         Found::One(name) if route.face.from_catalog => Found::Several(vec![name]),
         found => found,
@@ -333,7 +386,7 @@ fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result
             )
         }
         Found::Several(names) => {
-            let aggregate = Aggregate::of(current, route, &names).ok_or(Failure::UnknownServer)?;
+            let aggregate = Aggregate::of(current, route, &names, rules).ok_or(Failure::UnknownServer)?;
             let parameters = names.iter().filter_map(|name| current.injection(name));
             let parameters = parameters.flat_map(|injection| injection.parameters());
             // Which servers a client sees is part of what it talks to.
@@ -347,6 +400,14 @@ fn arrive(current: &Generation, route: &Route, parameters: Parameters) -> Result
     bound.sort_unstable();
     bound.dedup();
     Ok((to, parameters, bound.into()))
+}
+
+/// Whether a caller is of the tenant that a URL names. Who is of none is of no other either.
+fn is_of_tenant(principal: &Principal, parameters: &Parameters) -> bool {
+    match (principal.identity(), parameters.get("tenant")) {
+        (Some(identity), Some(tenant)) => identity.is_of_tenant(tenant),
+        (None, _) | (_, None) => true,
+    }
 }
 
 /// Ends a session at its client's word.

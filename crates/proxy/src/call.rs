@@ -9,6 +9,7 @@ use config::Lookup;
 use http::HeaderMap;
 use mcp::{Era, Message, Revision, header};
 use policy::Principal;
+use policy::rules::Selection;
 
 use crate::account::Entry;
 use crate::destination::Destination;
@@ -27,6 +28,10 @@ pub(crate) struct Visit {
     pub(crate) to: Destination,
     pub(crate) headers: HeaderMap,
     pub(crate) principal: Principal,
+    /// The rules that speak of it here; none where there are no rules.
+    pub(crate) rules: Option<Arc<Selection>>,
+    /// The URL that tokens for it name, where issuers make such.
+    pub(crate) resource: Option<String>,
     pub(crate) accepts: Accepts,
     pub(crate) trace: Trace,
     /// Parameters of the query that injected headers are made of.

@@ -16,10 +16,11 @@ use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::naming::{Nowhere, named, nowhere};
 use crate::serve::transparent;
+use crate::shown::Shown;
 
 /// The edits of a list that was asked for.
 pub(crate) struct Curated {
-    curation: Arc<Curation>,
+    shown: Shown,
     listing: Listing,
     /// What the server is called in the file.
     server: Arc<str>,
@@ -30,11 +31,11 @@ pub(crate) async fn serve(
     current: &Arc<Generation>,
     call: &mut Call,
     upstream: &Arc<Upstream>,
-    curation: &Arc<Curation>,
+    shown: Shown,
 ) -> Result<Answer, Failure> {
     match (call.message.kind(), call.message.method()) {
         (Kind::Request, _) => {
-            let edited = admitted(curation, &call.visit, &call.message)?;
+            let edited = admitted(&shown, &call.visit, &call.message)?;
             call.tells(edited);
             call.entry.carries(&call.message);
         }
@@ -48,7 +49,7 @@ pub(crate) async fn serve(
     let answer = transparent(current, call, upstream).await?;
     Ok(match listing {
         Some(listing) => answer.curated(Curated {
-            curation: Arc::clone(curation),
+            shown,
             listing,
             server: Arc::clone(&upstream.name),
         }),
@@ -60,10 +61,14 @@ pub(crate) async fn serve(
 ///
 /// # Errors
 /// What it names is not shown.
-fn admitted(curation: &Curation, visit: &Visit, request: &Message) -> Result<Message, Failure> {
+fn admitted(shown: &Shown, visit: &Visit, request: &Message) -> Result<Message, Failure> {
     if request.method() == Some(&Method::SubscriptionsListen) {
-        return Ok(without_hidden(curation, request));
+        return Ok(without_hidden(shown, request));
     }
+    // What the rules hide they judge themselves, when the call is made.
+    let Some(curation) = &shown.curation else {
+        return Ok(request.clone());
+    };
     let Some((what, name)) = named(request)? else {
         return Ok(request.clone());
     };
@@ -110,14 +115,16 @@ pub(crate) fn given(curation: &Curation, visit: &Visit, request: &Message) -> Re
 }
 
 /// A `subscriptions/listen` that asks for no resource that is not shown.
-fn without_hidden(curation: &Curation, request: &Message) -> Message {
+fn without_hidden(shown: &Shown, request: &Message) -> Message {
     let edited = || -> Option<Bytes> {
         let params = Object::parse(request.params()?).ok()?;
         let wanted = Object::parse(params.get("notifications")?).ok()?;
         let uris = wanted.get("resourceSubscriptions")?;
         let uris: Vec<serde_json::Value> = serde_json::from_slice(uris).unwrap_or_default();
         let uris = uris.iter().filter_map(serde_json::Value::as_str);
-        let shown: Vec<&str> = uris.filter(|uri| curation.shows(What::Resource, uri)).collect();
+        let shown: Vec<&str> = uris
+            .filter(|uri| shown.shows(What::Resource, uri, None))
+            .collect();
         let mut edits = wanted.edit();
         edits.set("resourceSubscriptions", serde_json::to_string(&shown).ok()?);
         let wanted = edits.apply();
@@ -166,12 +173,14 @@ impl Curated {
             Listing::Prompts => What::Prompt,
             Listing::Resources | Listing::Templates => What::Resource,
         };
-        if what != What::Tool {
-            let shown = self.curation.shows(what, &key);
-            return shown.then(|| Bytes::copy_from_slice(item));
+        if !self.shown.shows(what, &key, Some(item)) {
+            return None;
         }
-        let called = self.curation.called(&key)?;
-        let changed = self.curation.tool(&key, item);
+        if what != What::Tool {
+            return Some(Bytes::copy_from_slice(item));
+        }
+        let called = self.shown.called(&key);
+        let changed = self.shown.tool(&key, item);
         let item = changed.unwrap_or_else(|| Bytes::copy_from_slice(item));
         match called == key {
             true => Some(item),

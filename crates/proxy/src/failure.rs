@@ -3,7 +3,7 @@
 
 use audit::Outcome;
 use mcp::{Id, Message, Refusal, code};
-use policy::Unidentified;
+use policy::Limited;
 use upstream::{Error, Fault};
 
 use crate::call::Accepts;
@@ -13,8 +13,16 @@ use crate::call::Accepts;
 pub(crate) enum Failure {
     /// From a host or a page that is not ours.
     Denied(policy::Denied),
-    /// It is not known who calls.
-    Unidentified(Unidentified),
+    /// It is not known who calls; what asks them to say so.
+    Unidentified(String),
+    /// Whoever could tell who calls cannot be asked.
+    Unverifiable,
+    /// Its token was granted too little; what asks for one with more.
+    Scopes(String),
+    /// The rules allow no such call.
+    NotAllowed(String),
+    /// Its caller has used up what they may do.
+    Limited(Limited),
     /// No route has this path.
     NoRoute(String),
     /// The route does not know that server or that parameter.
@@ -107,19 +115,41 @@ impl Failure {
                 outcome: Outcome::Denied,
                 ..refused(403, denied.to_string())
             },
-            // Whatever was wrong, they hear the same; only who sent nothing is not told that it was bad (RFC 6750 §3).
-            Self::Unidentified(why) => Verdict {
+            // It may be as good as any, so this is no 401.
+            Self::Unverifiable => Verdict {
                 outcome: Outcome::Denied,
-                challenge: Some(match why {
-                    Unidentified::Missing => "Bearer".into(),
-                    Unidentified::Refused(_) => "Bearer error=\"invalid_token\"".into(),
-                }),
+                retry_after: Some(5),
+                ..refused(
+                    503,
+                    "who calls cannot be verified at the moment; try again later".into(),
+                )
+            },
+            // Whatever was wrong, they hear the same.
+            Self::Unidentified(challenge) => Verdict {
+                outcome: Outcome::Denied,
+                challenge: Some(challenge.clone()),
                 ..refused(
                     401,
                     "it is not known who calls: send a key or a token that this gateway knows, as \
                      `Authorization: Bearer …`"
                         .into(),
                 )
+            },
+            Self::Scopes(challenge) => Verdict {
+                outcome: Outcome::Denied,
+                challenge: Some(challenge.clone()),
+                ..refused(403, "this call needs a token that was granted more".into())
+            },
+            Self::NotAllowed(words) => Verdict {
+                code: code::NOT_ALLOWED,
+                outcome: Outcome::Denied,
+                ..refused(200, words.clone())
+            },
+            Self::Limited(limited) => Verdict {
+                code: code::OVER_QUOTA,
+                outcome: Outcome::Denied,
+                retry_after: Some(limited.seconds()),
+                ..refused(429, limited.to_string())
             },
             Self::NoRoute(hint) => refused(404, hint.clone()),
             Self::UnknownServer => refused(404, "no such server on this route".into()),
@@ -390,12 +420,10 @@ mod tests {
         let not_spoken = |wanted| upstream(Fault::NotSpoken { wanted });
         for (failure, status, code) in [
             (Failure::Denied(policy::Denied::Host), 403, -32600),
-            (Failure::Unidentified(Unidentified::Missing), 401, -32600),
-            (
-                Failure::Unidentified(Unidentified::Refused("unknown")),
-                401,
-                -32600,
-            ),
+            (Failure::Unidentified("Bearer".into()), 401, -32600),
+            (Failure::Unverifiable, 503, -32600),
+            (Failure::Scopes("Bearer".into()), 403, -32600),
+            (Failure::NotAllowed("no".into()), 200, -31003),
             (Failure::NoRoute("no".into()), 404, -32600),
             (Failure::UnknownServer, 404, -32600),
             (Failure::HttpMethod("POST"), 405, -32600),

@@ -1,12 +1,12 @@
 //! One assembled configuration: everything a request is served by, swapped whole at a reload. A
 //! request keeps the one it began with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::expose::Alias;
-use policy::{Authn, Gate, Injection};
+use policy::{Authn, Gate, Injection, Rates};
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,8 +17,10 @@ use crate::aggregate::Views;
 use crate::bearer::Bearers;
 use crate::health::Health;
 use crate::idempotency::Promises;
+use crate::protected::Protected;
 use crate::results::{Caching, Results};
 use crate::route::Routes;
+use crate::selections::Selections;
 use crate::session::Sessions;
 
 /// Calls that may run on without their client.
@@ -36,6 +38,14 @@ pub struct Generation {
     pub authn: Option<Arc<Authn>>,
     /// The same, for streams that were opened before.
     pub bearers: Arc<Bearers>,
+    /// Where clients get tokens, where an issuer makes such.
+    pub protected: Option<Protected>,
+    /// What callers may do; everything without it.
+    pub selections: Option<Selections>,
+    /// How much of it.
+    pub rates: Rates,
+    /// Upstreams whose word about their tools is taken.
+    pub trusted: HashSet<Arc<str>>,
     /// Which hosts and pages may call.
     pub gate: Gate,
     /// Which hosts and pages may read the operator's pages.
@@ -94,6 +104,17 @@ pub struct Bounds {
 }
 
 impl Generation {
+    /// Whether what the rules say is only told of, and kept to by nobody.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        let rules = self.selections.as_ref().map(Selections::rules);
+        rules.is_some_and(|rules| rules.is_dry_run())
+    }
+
+    /// Whether rules may believe what this upstream says of its tools.
+    pub(crate) fn trusts(&self, upstream: &str) -> bool {
+        self.trusted.contains(upstream)
+    }
+
     pub(crate) fn injection(&self, upstream: &str) -> Option<&Arc<Injection>> {
         self.injections.get(upstream)
     }

@@ -255,6 +255,11 @@ impl Parameters {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All of them, those of the path first.
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
     /// Those of the path.
     pub(crate) fn of_path(&self) -> &[(String, String)] {
         &self.pairs[..self.of_path]
@@ -273,6 +278,14 @@ impl Routes {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().map(|route| &**route)
+    }
+
+    /// The one there is, where it is one and has no parameters.
+    pub(crate) fn only(&self) -> Option<&Route> {
+        match self.routes.as_slice() {
+            [route] if route.parameters().next().is_none() => Some(route),
+            _ => None,
+        }
     }
 
     /// Whether what is shown at each of them is the same.

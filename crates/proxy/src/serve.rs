@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcp::{Era, Kind, Method};
 use upstream::{Conversation, Fault, Headers, Upstream};
 
+use crate::admission::judge;
 use crate::aggregate;
 use crate::answer::Answer;
 use crate::bridge::{self, Crossing, Hop};
@@ -19,6 +20,7 @@ use crate::idempotency;
 use crate::incoming::Incoming;
 use crate::results;
 use crate::session::questions::Asked;
+use crate::shown::Shown;
 
 /// Header lines.
 type Injected = Vec<(http::HeaderName, http::HeaderValue)>;
@@ -49,10 +51,13 @@ async fn serve(current: &Arc<Generation>, call: &mut Call) -> Result<Answer, Fai
         current.sessions.running().take_back(&session.id, &request);
     }
     match call.visit.to.clone() {
-        Destination::One(upstream) => match call.visit.route.face.curations.get(&upstream.name).cloned() {
-            Some(curation) => curated::serve(current, call, &upstream, &curation).await,
-            None => transparent(current, call, &upstream).await,
-        },
+        Destination::One(upstream) => {
+            let shown = Shown::to(current, &call.visit, &upstream.name);
+            match shown.is_all() {
+                true => transparent(current, call, &upstream).await,
+                false => curated::serve(current, call, &upstream, shown).await,
+            }
+        }
         Destination::Many(aggregate) => aggregate::serve(current, call, &aggregate).await,
     }
 }
@@ -63,6 +68,9 @@ pub(crate) async fn transparent(
     call: &mut Call,
     upstream: &Arc<Upstream>,
 ) -> Result<Answer, Failure> {
+    if let Some(answer) = judge(current, call, upstream).await? {
+        return Ok(answer);
+    }
     // Both are rare, and large.
     if idempotency::wants_once(call) {
         return Box::pin(idempotency::once(current, call, upstream)).await;

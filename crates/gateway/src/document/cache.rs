@@ -1,6 +1,7 @@
 //! `cache`: of which tools results are kept, how long, and for whom.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::scalar::Wrong;
@@ -73,6 +74,15 @@ fn rule(field: &Field<'_>, trusted: bool) -> Option<CacheRule> {
         ttl: ttl.map_or(TTL, Located::into_value),
         shared,
     })
+}
+
+/// The upstreams whose word about their tools is taken. What is wrong there is told where it is read for good.
+pub(super) fn trusted(upstreams: &Field<'_>) -> HashSet<Arc<str>> {
+    let Some(Value::Map(entries)) = upstreams.node().map(|node| &node.value) else {
+        return HashSet::new();
+    };
+    let trusted = entries.iter().filter(|entry| is_trusted(&entry.node.value));
+    trusted.map(|entry| entry.key.as_str().into()).collect()
 }
 
 fn is_trusted(upstream: &Value) -> bool {

@@ -5,6 +5,7 @@
 //! its issuer's keys, and everything else in its header goes unread.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -295,13 +296,21 @@ pub(super) fn url(written: Located<String>, field: &Field<'_>) -> Option<Uri> {
         let host = url.host().unwrap_or_default();
         match url.scheme_str() {
             Some("https") if !host.is_empty() => Ok(url),
-            Some("http") if ["localhost", "127.0.0.1", "[::1]"].contains(&host) => Ok(url),
+            Some("http") if is_this_machine(host) => Ok(url),
             Some("http") => Err(refused("is not encrypted")
                 .hint("write `https://…`: whoever can change an answer on its way could let anybody in")),
             Some(_) | None => Err(refused("is not a URL we can ask").hint("write `https://…`")),
         }
     };
     Some(written.checked(field.problems(), parse)?.value)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {

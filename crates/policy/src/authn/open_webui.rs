@@ -172,7 +172,7 @@ impl OpenWebUi {
         }
         let user = self.verify(token, chat, now)?;
         let until = user.expires.unwrap_or(now);
-        self.known.put(digest, Arc::clone(&user), now, until);
+        self.known.put(digest, Arc::clone(&user), token.len(), now, until);
         Ok(Some(user))
     }
 }

@@ -5,8 +5,8 @@ use mcp::expose::uri;
 use policy::What;
 use upstream::{Headers, Listing};
 
+use super::Aggregate;
 use super::view::{Target, catalog};
-use super::{Aggregate, Member};
 use crate::call::Visit;
 use crate::generation::Generation;
 use crate::serve::injected;
@@ -31,29 +31,25 @@ pub(super) async fn target(
         What::Prompt => Listing::Prompts,
         What::Resource => {
             let (server, original) = uri::reveal(named, called)?;
-            return shows(&members[server], what, &original).then(|| to(server, &original));
+            let shown = members[server].shown.shows(what, &original, None);
+            return shown.then(|| to(server, &original));
         }
     };
     let (alias, name) = named.split_once("__")?;
     let server = called(alias)?;
     let member = &members[server];
-    let original = match (&member.curation, what) {
-        (Some(curation), What::Tool) => {
-            let original = curation.meant(name)?;
-            (curation.called(original) == Some(name)).then_some(original)?
-        }
-        _ => shows(member, what, name).then_some(name)?,
-    };
+    let original = member.shown.meant(what, name)?;
+    if what == What::Tool && member.shown.called(original) != name {
+        return None;
+    }
     let headers = Headers {
         injected: injected(current, visit, &member.upstream).ok()?,
         passed: Vec::new(),
     };
-    let catalog = catalog(member, &headers).await?;
-    catalog.list(listing)?.get(original)?;
+    let catalog = catalog(&member.upstream, &headers).await?;
+    let item = catalog.list(listing)?.get(original)?;
+    if !member.shown.shows(what, original, Some(&item.text)) {
+        return None;
+    }
     Some(to(server, original))
-}
-
-fn shows(member: &Member, what: What, original: &str) -> bool {
-    let curation = member.curation.as_ref();
-    curation.is_none_or(|curation| curation.shows(what, original))
 }

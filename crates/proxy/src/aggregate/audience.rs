@@ -48,6 +48,14 @@ impl Audience {
         }
     }
 
+    /// The same, to whom the rules would hide nothing.
+    pub(super) fn without_rules(mut self) -> Self {
+        for (member, _) in &mut self.members {
+            member.shown = member.shown.without_rules();
+        }
+        self
+    }
+
     /// The same, for as long as a stream lives.
     pub(crate) fn kept(mut self) -> Self {
         for (_, headers) in &mut self.members {

@@ -8,6 +8,7 @@ use upstream::Listing;
 
 use super::view::{View, holds};
 use super::{Aggregate, Audience, between, cursor, following, greeting};
+use crate::admission;
 use crate::answer::Answer;
 use crate::bridge;
 use crate::call::Call;
@@ -35,6 +36,7 @@ pub(super) async fn answer(
     let (Some(id), Some(method)) = (call.message.id().cloned(), call.message.method().cloned()) else {
         return Ok(Answer::accepted());
     };
+    admission::count(current, call)?;
     let audience = || Audience::of(current, &call.visit, aggregate);
     let legacy = call.era == Era::Legacy;
     let answer = match method {

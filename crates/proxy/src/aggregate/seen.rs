@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mcp::expose::Alias;
-use policy::{Curation, What};
+use policy::What;
 use upstream::catalog::Item;
 use upstream::{Catalog, Listing};
+
+use crate::shown::Shown;
 
 /// One server, as a caller sees it. The server itself is not here: a view outlives a reload that puts another in its
 /// place.
@@ -14,27 +16,26 @@ pub(super) struct Seen {
     pub(super) alias: Alias,
     /// None where what it has is not known.
     pub(super) catalog: Option<Arc<Catalog>>,
-    curation: Option<Arc<Curation>>,
+    face: Shown,
     /// What is shown of each list by its place there; all of it where nothing is chosen.
     shown: [Option<Box<[u32]>>; 4],
 }
 
 impl Seen {
-    pub(super) fn new(alias: Alias, catalog: Option<Arc<Catalog>>, curation: Option<Arc<Curation>>) -> Self {
+    pub(super) fn new(alias: Alias, catalog: Option<Arc<Catalog>>, face: Shown) -> Self {
         let shown = Listing::ALL.map(|listing| {
-            let (curation, list) = (curation.as_ref()?, catalog.as_ref()?.list(listing)?);
-            let shown = list.items.iter().zip(0..).filter(|(item, _)| match listing {
-                Listing::Tools => curation.called(&item.key).is_some(),
-                Listing::Prompts | Listing::Resources | Listing::Templates => {
-                    curation.shows(what(listing), &item.key)
-                }
-            });
+            let list = catalog.as_ref()?.list(listing)?;
+            if face.is_all() {
+                return None;
+            }
+            let shows = |item: &Item| face.shows(what(listing), &item.key, Some(&item.text));
+            let shown = list.items.iter().zip(0..).filter(|(item, _)| shows(item));
             Some(shown.map(|(_, place)| place).collect())
         });
         Self {
             alias,
             catalog,
-            curation,
+            face,
             shown,
         }
     }
@@ -52,38 +53,35 @@ impl Seen {
     /// What is shown under this key.
     pub(super) fn lists(&self, listing: Listing, key: &str) -> bool {
         let list = self.catalog.as_ref().and_then(|catalog| catalog.list(listing));
-        list.is_some_and(|list| list.get(key).is_some()) && self.shows(what(listing), key)
+        let item = list.and_then(|list| list.get(key));
+        item.is_some_and(|item| self.face.shows(what(listing), key, Some(&item.text)))
     }
 
     /// What an item is called, aliases aside.
     pub(super) fn called<'i>(&'i self, listing: Listing, item: &'i Item) -> &'i str {
-        match (&self.curation, listing) {
-            (Some(curation), Listing::Tools) => curation.called(&item.key).unwrap_or(&item.key),
-            _ => &item.key,
+        match listing {
+            Listing::Tools => self.face.called(&item.key),
+            Listing::Prompts | Listing::Resources | Listing::Templates => &item.key,
         }
     }
 
     /// What an item says, but for names and URIs.
     pub(super) fn text<'i>(&self, listing: Listing, item: &'i Item) -> Cow<'i, [u8]> {
-        let changed = match (&self.curation, listing) {
-            (Some(curation), Listing::Tools) => curation.tool(&item.key, &item.text),
-            _ => None,
+        let changed = match listing {
+            Listing::Tools => self.face.tool(&item.key, &item.text),
+            Listing::Prompts | Listing::Resources | Listing::Templates => None,
         };
         changed.map_or(Cow::Borrowed(&item.text), |changed| Cow::Owned(changed.into()))
     }
 
     /// Whether something of this original name would be shown.
     pub(super) fn shows(&self, what: What, original: &str) -> bool {
-        let curation = self.curation.as_ref();
-        curation.is_none_or(|curation| curation.shows(what, original))
+        self.face.shows(what, original, None)
     }
 
     /// The original name of what is called so, if it may be shown.
     pub(super) fn meant<'n>(&'n self, listing: Listing, called: &'n str) -> Option<&'n str> {
-        match (&self.curation, listing) {
-            (Some(curation), Listing::Tools) => curation.meant(called),
-            _ => self.shows(what(listing), called).then_some(called),
-        }
+        self.face.meant(what(listing), called)
     }
 
     fn count(&self, listing: Listing) -> usize {

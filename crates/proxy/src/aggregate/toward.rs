@@ -8,6 +8,7 @@ use upstream::Listing;
 
 use super::view::{Target, View};
 use super::{Aggregate, Audience, Exposing, addressed};
+use crate::admission::lacking_scopes;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::curated::given;
@@ -27,7 +28,7 @@ pub(super) async fn carry(
     let exposing = Exposing::new(&member.alias, call.message.method());
     // From here on it is a call of that server, and recorded as one.
     call.message = exposing.request(&call.message, &target);
-    if let (Some(curation), Some(Method::ToolsCall)) = (&member.curation, call.message.method()) {
+    if let (Some(curation), Some(Method::ToolsCall)) = (&member.shown.curation, call.message.method()) {
         call.tells(given(curation, &call.visit, &call.message)?);
     }
     call.entry.leads_to(&member.upstream.name);
@@ -44,11 +45,30 @@ async fn find(current: &Generation, call: &Call, aggregate: &Aggregate) -> Resul
     if let Some(target) = addressed::target(current, &call.visit, aggregate, (what, &name)).await {
         return Ok(target);
     }
-    let view = View::of(&Audience::of(current, &call.visit, aggregate)).await;
-    let found = match what {
-        What::Tool => view.named(Listing::Tools, &name),
-        What::Prompt => view.named(Listing::Prompts, &name),
-        What::Resource => view.located(&name),
+    let audience = Audience::of(current, &call.visit, aggregate);
+    let look = async |audience: &Audience| {
+        let view = View::of(audience).await;
+        match what {
+            What::Tool => view.named(Listing::Tools, &name),
+            What::Prompt => view.named(Listing::Prompts, &name),
+            What::Resource => view.located(&name),
+        }
     };
-    found.map_err(|why| nowhere(what, &name, why))
+    let why = match look(&audience).await {
+        Ok(target) => return Ok(target),
+        Err(why) => why,
+    };
+    // Who may be granted more is told so, and not that there is nothing (`protocol.md` RS-8).
+    let has_scopes = call
+        .visit
+        .principal
+        .identity()
+        .is_some_and(|identity| identity.scopes.is_some());
+    if has_scopes && let Ok(target) = look(&audience.without_rules()).await {
+        let upstream = &aggregate.members[target.server].upstream.name;
+        if let Some(failure) = lacking_scopes(call, upstream, (what, &target.original)) {
+            return Err(failure);
+        }
+    }
+    Err(nowhere(what, &name, why))
 }

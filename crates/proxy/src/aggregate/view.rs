@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mcp::expose::{Alias, Named, Names, Style, Unresolved, uri};
-use policy::{Curation, What};
-use upstream::{Catalog, Headers, Listing};
+use policy::What;
+use upstream::{Catalog, Headers, Listing, Upstream};
 
-use super::Member;
 use super::audience::Audience;
 use super::listed::Listed;
 use super::seen::Seen;
 use crate::naming::Nowhere;
+use crate::shown;
 
 /// Nobody's list waits longer for a server that was never read (`protocol.md` §3.9).
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
 /// Views kept for those who see the same …
-const KEPT: usize = 16;
+const KEPT: usize = 64;
 
 /// … and of the same servers, which show several callers something else, or something else than before.
-const OF_THE_SAME: usize = 4;
+const OF_THE_SAME: usize = 16;
 
 /// What one caller sees.
 pub(crate) struct View {
@@ -43,7 +43,7 @@ pub struct Views {
 #[derive(PartialEq, Eq)]
 struct Key {
     style: Style,
-    seen: Vec<(Alias, Option<u64>, Option<Arc<Curation>>)>,
+    seen: Vec<(Alias, Option<u64>, shown::Key)>,
 }
 
 /// Which server something leads to, and what it is called there.
@@ -67,7 +67,7 @@ impl View {
         let catalogs = audience
             .members
             .iter()
-            .map(|(member, headers)| async move { catalog(member, headers.as_deref()?).await });
+            .map(|(member, headers)| async move { catalog(&member.upstream, headers.as_deref()?).await });
         let catalogs = join_all(catalogs).await;
         (audience.views.view(audience, &catalogs), catalogs)
     }
@@ -76,7 +76,7 @@ impl View {
         let seen = audience.members.iter().zip(catalogs);
         let seen: Vec<Seen> = seen
             .map(|((member, _), catalog)| {
-                Seen::new(member.alias.clone(), catalog.clone(), member.curation.clone())
+                Seen::new(member.alias.clone(), catalog.clone(), member.shown.clone())
             })
             .collect();
         let names = |listing: Listing| {
@@ -264,7 +264,7 @@ impl Views {
             .zip(catalogs)
             .map(|((member, _), catalog)| {
                 let generation = catalog.as_ref().map(|catalog| catalog.generation);
-                (member.alias.clone(), generation, member.curation.clone())
+                (member.alias.clone(), generation, member.shown.key())
             });
         let key = Key {
             style: audience.style,
@@ -325,8 +325,9 @@ pub(super) fn holds(catalogs: &[Option<Arc<Catalog>>], listing: Listing) -> (u64
     (ttl * 1000, if public { "public" } else { "private" })
 }
 
-pub(super) async fn catalog(member: &Member, headers: &Headers) -> Option<Arc<Catalog>> {
-    match member.upstream.catalog(headers, FIRST_WITHIN).await {
+/// What a server has, as far as that is known within a bound.
+pub(crate) async fn catalog(upstream: &Arc<Upstream>, headers: &Headers) -> Option<Arc<Catalog>> {
+    match upstream.catalog(headers, FIRST_WITHIN).await {
         Ok(catalog) => Some(catalog),
         Err(error) => {
             tracing::debug!(%error, "a server is missing in a list");

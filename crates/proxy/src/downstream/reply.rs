@@ -66,6 +66,11 @@ impl<'a> Door<'a> {
         self.origin = origin;
     }
 
+    /// The same door, for every page: what is told is everybody's.
+    pub(crate) fn open_to_all(&mut self) {
+        self.origin = Some(HeaderValue::from_static("*"));
+    }
+
     /// The connection behind it.
     pub(crate) fn http(&mut self) -> &mut ServerSession {
         self.http
