@@ -32,6 +32,7 @@ fn may_name_the_engine(file: &str) -> bool {
             "proxy/src/listen.rs",
         ]
         .contains(&file)
+        || file.starts_with("proxy/src/listen/")
         || file.starts_with("proxy/src/downstream/")
 }
 

@@ -15,6 +15,8 @@ mod eras;
 mod bodies;
 mod smuggling;
 mod connections;
+mod tls;
+mod http2;
 mod streams;
 mod translation;
 mod asking;

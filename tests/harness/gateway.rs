@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Client, Exit, Program, Server, Side, Wrong, pipe::Pipes, until, within};
+use crate::{Answer, Carrier, Client, Exit, Program, Server, Side, Wrong, pipe::Pipes, until, within};
 
 /// What a gateway is to be given before it starts.
 pub struct Gateway {
@@ -154,6 +154,7 @@ impl Gateway {
 pub struct Running {
     program: Program,
     listen: String,
+    carrier: Option<Carrier>,
     admin: String,
     state: PathBuf,
     environment: Vec<(String, String)>,
@@ -182,6 +183,7 @@ impl Running {
         Self {
             program: Program::start("causeway", command),
             listen: String::new(),
+            carrier: None,
             admin: String::new(),
             state: home.path().join("state"),
             environment,
@@ -197,7 +199,9 @@ impl Running {
             move |line: &str| {
                 Some(
                     line.strip_prefix(name)?
-                        .strip_prefix(" on http://")?
+                        .strip_prefix(" on http")?
+                        .trim_start_matches('s')
+                        .strip_prefix("://")?
                         .trim()
                         .to_owned(),
                 )
@@ -208,6 +212,9 @@ impl Running {
             .line("`listening on http://…`", address("listening"))
             .await;
         self.admin = self.program.line("`admin on http://…`", address("admin")).await;
+        if std::env::var_os("CAUSEWAY_TESTS_BY").is_some_and(|by| by == "h2") {
+            self.carrier = Some(Carrier::by_h2(&self.listen, None).await);
+        }
         self
     }
 
@@ -235,9 +242,13 @@ impl Running {
         &self.listen
     }
 
-    /// Somebody in front of it.
+    /// Somebody in front of it. With `CAUSEWAY_TESTS_BY=h2` in the environment they speak HTTP/2, so that every
+    /// chapter can be read once more by it; tests of HTTP/1.1 itself then fail.
     pub fn client(&self, path: &str) -> Client {
-        Client::new(&self.listen, path)
+        match &self.carrier {
+            Some(carrier) => Client::new(carrier.address(), path),
+            None => Client::new(&self.listen, path),
+        }
     }
 
     /// Its operator, in front of the admin listener.

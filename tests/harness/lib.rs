@@ -7,6 +7,8 @@
 //! What is bad on purpose says so: `unchecked` clients and servers, raw bytes, and what scripts and `misbehave` answer.
 #![allow(clippy::unwrap_used, reason = "a broken test environment may panic")]
 
+mod authority;
+mod carrier;
 mod client;
 mod conformance;
 mod dialogue;
@@ -30,6 +32,8 @@ mod wire;
 
 use std::{fmt::Display, time::Duration};
 
+pub use authority::{Authority, Pair};
+pub use carrier::{Carrier, connect};
 pub use client::{Answer, Client, Exchange, Sent};
 pub use conformance::{Check, Verdict, Verdicts};
 pub use gate::Gate;

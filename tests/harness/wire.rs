@@ -141,7 +141,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    async fn more(&mut self) -> io::Result<bool> {
+    /// Reads on; false at the end.
+    pub(crate) async fn more(&mut self) -> io::Result<bool> {
         let count = self.from.read_buf(&mut self.early).await?;
         Ok(count > 0)
     }

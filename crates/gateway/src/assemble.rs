@@ -212,6 +212,7 @@ impl House {
             },
             trusted: plan.trusted,
             bearers: Arc::clone(&self.bearers),
+            tls: plan.tls,
             gate,
             admin_gate,
             sessions,

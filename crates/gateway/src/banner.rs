@@ -15,6 +15,8 @@ use crate::terminal::{Paint, Screen, harmless};
 pub(crate) struct Banner {
     screen: Screen,
     to_stderr: bool,
+    /// Of clients' URLs.
+    scheme: &'static str,
 }
 
 /// A tool to call, for the line to try.
@@ -24,7 +26,7 @@ pub(crate) struct Example {
 }
 
 impl Banner {
-    pub(crate) fn new(stdout_is_taken: bool) -> Self {
+    pub(crate) fn new(stdout_is_taken: bool, by_tls: bool) -> Self {
         let screen = match stdout_is_taken {
             true => Screen::stderr(),
             false => Screen::stdout(),
@@ -32,14 +34,16 @@ impl Banner {
         Self {
             screen,
             to_stderr: stdout_is_taken,
+            scheme: if by_tls { "https" } else { "http" },
         }
     }
 
     /// The listeners are open.
     pub(crate) fn listening(&self, clients: SocketAddr, admin: Option<SocketAddr>) {
-        let mut text = format!("listening on {}\n", self.screen.paint(Paint::Bold, &url(clients)));
+        let clients = url(self.scheme, clients);
+        let mut text = format!("listening on {}\n", self.screen.paint(Paint::Bold, &clients));
         if let Some(admin) = admin {
-            let _ = writeln!(text, "admin on {}", url(admin));
+            let _ = writeln!(text, "admin on {}", url("http", admin));
         }
         self.say(&text);
     }
@@ -78,7 +82,7 @@ impl Banner {
             let _ = writeln!(
                 text,
                 "try it:\n  curl -s {}{path} -H 'Content-Type: application/json' \\\n    -d '{body}'",
-                url(clients)
+                url(self.scheme, clients)
             );
         }
         text.push_str("Ctrl-C to stop\nready\n");
@@ -111,10 +115,10 @@ impl Banner {
 }
 
 /// The URL of an address, as one can open it from here.
-fn url(address: SocketAddr) -> String {
+fn url(scheme: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("{scheme}://localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     }
 }

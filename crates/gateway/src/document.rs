@@ -2,6 +2,7 @@
 //! stands which there are, and what they mean together.
 
 mod routes;
+mod tls;
 mod resume;
 mod cache;
 
@@ -17,11 +18,7 @@ use config::{Environment, Field, Fields, Located, Problems, Secret, Source, Unid
 use mcp::expose::Alias;
 use policy::rules::{self, Rules};
 use policy::{Curation, Injection, Rates, authn, rates};
-use proxy::{Caching, Routes};
-
-/// Sections that the file may have one day. A file that relies on one must not be served as if it
-/// did not.
-const NOT_YET: [&str; 1] = ["tls"];
+use proxy::{Caching, Routes, Tls};
 
 /// The whole file as meant.
 pub(crate) struct Plan {
@@ -29,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     pub(crate) hosts: Vec<String>,
     pub(crate) auth: Auth,
+    /// How clients' connections begin; in the clear without it.
+    pub(crate) tls: Option<Tls>,
     pub(crate) session: Session,
     /// Nothing is kept for clients that come back without it.
     pub(crate) resume: Option<proxy::Resume>,
@@ -52,6 +51,8 @@ pub(crate) struct Plan {
 #[derive(Clone)]
 pub(crate) struct Fixed {
     pub(crate) listen: Located<SocketAddr>,
+    /// Whether clients connect by TLS.
+    pub(crate) tls: Located<bool>,
     /// `None` closes it.
     pub(crate) admin: Located<Option<SocketAddr>>,
     /// The state directory.
@@ -101,6 +102,8 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     if let (Some(listen), Some(admin)) = (&listen, &admin) {
         apart(listen, admin, problems);
     }
+    let encryption = fields.optional("tls");
+    let tls = tls::check(&encryption, environment);
     let public_url = fields.optional("public_url").resolved_text(environment);
     let public_url = public_url
         .and_then(|url| url.checked(problems, public_base))
@@ -142,19 +145,11 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         .optional("grace")
         .duration()
         .map_or(Duration::from_secs(20), Located::into_value);
-    for key in NOT_YET {
-        let field = fields.optional(key);
-        if field.is_written() {
-            field.report(
-                format!("`{key}` is not available in this version"),
-                Some("remove it; nothing would keep what it promises"),
-            );
-        }
-    }
     fields.finish();
     Some(Plan {
         fixed: Fixed {
             listen: listen?,
+            tls: here(&encryption, tls.is_some()),
             admin: admin?,
             state,
             calls,
@@ -162,6 +157,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         public_url,
         hosts,
         auth,
+        tls,
         session,
         resume,
         upstreams,

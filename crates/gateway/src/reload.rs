@@ -181,6 +181,7 @@ fn refuse_changes(before: &Fixed, now: &Fixed, problems: &Problems) {
         }
     }
     refuse(&before.listen, &now.listen, problems);
+    refuse(&before.tls, &now.tls, problems);
     refuse(&before.admin, &now.admin, problems);
     refuse(&before.state, &now.state, problems);
     refuse(&before.calls, &now.calls, problems);

@@ -162,7 +162,7 @@ impl Process<'_> {
             }
         };
         let address = clients.address();
-        let banner = Banner::new(house.fixed.calls.value == Some(To::Stdout));
+        let banner = Banner::new(house.fixed.calls.value == Some(To::Stdout), house.fixed.tls.value);
         let knows = Arc::new(Introductions::default());
         let (stop, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();

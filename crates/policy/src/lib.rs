@@ -5,6 +5,7 @@
 //! ([`rules`]). Only finding out who calls may await; everything else is decided at once.
 
 pub mod authn;
+mod certificate;
 pub mod curation;
 pub mod headers;
 pub mod origin;
@@ -16,6 +17,7 @@ pub mod vault;
 pub mod minted;
 
 pub use authn::{Authn, Unidentified};
+pub use certificate::Certificate;
 pub use curation::{Curation, Unfilled, What};
 pub use headers::{Injection, Refused};
 pub use minted::Minter;

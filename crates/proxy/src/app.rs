@@ -4,6 +4,7 @@
 //! origin, route, method (`protocol.md` D-02). What a request means begins in [`crate::downstream`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -11,8 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp::Era;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
 use policy::authn::{Expected, Presented};
 use policy::rules::Selection;
@@ -31,14 +33,10 @@ use crate::downstream::resumable::get as resumable;
 use crate::downstream::sse;
 use crate::downstream::streamable_http::{named_session, post};
 use crate::failure::Failure;
-use crate::generation::{Bounds, Generation};
+use crate::generation::Generation;
 use crate::protected::{Fault, challenge};
 use crate::route::{Found, Parameters, Place, Route, SessionRule, split_token};
 use crate::trace::Trace;
-
-/// A head must have arrived within this while descriptors are short: who has nothing to say must not
-/// keep one from who has.
-const HEAD_WITHIN_WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// What an endpoint takes.
 const METHODS: &str = "POST, GET, DELETE, OPTIONS";
@@ -53,9 +51,47 @@ const REST_WITHIN: Duration = Duration::from_secs(5);
 const ALLOWED_HEADERS: &str = "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, last-event-id, \
      mcp-method, mcp-name, idempotency-key, traceparent, tracestate, baggage, x-api-key";
 
-/// The front.
+/// Requests that a connection of HTTP/2 may have open at once. Its client opens another connection for more.
+const REQUESTS_AT_ONCE: u32 = 128;
+
+/// Bytes of bodies that may be on their way on one connection of HTTP/2: sixteen requests that are slow to be read
+/// do not hold up the next.
+const WINDOW: u32 = 1 << 20;
+
+/// Bytes of one answer that may wait for the client of HTTP/2. They still do when the engine takes the connection for
+/// idle, so it must be little enough to be sent by then.
+const UNSENT: usize = 64 << 10;
+
+/// The front, for the requests of one connection.
 pub(crate) struct App {
-    pub(crate) current: Arc<ArcSwap<Generation>>,
+    current: Arc<ArcSwap<Generation>>,
+    began: Instant,
+    options: HttpServerOptions,
+    was_asked: AtomicBool,
+}
+
+impl App {
+    /// `began`: when the connection did, whose first request is waited for since then.
+    pub(crate) fn new(current: Arc<ArcSwap<Generation>>, began: Instant, speaks_h2: bool) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = speaks_h2;
+        // Counted while nothing is open on a connection.
+        options.h2_idle_timeout = Some(current.load().bounds.idle);
+        Self {
+            current,
+            began,
+            options,
+            was_asked: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for this long, and for ever when there was a request by then.
+    pub(crate) async fn was_never_asked(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        if self.was_asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
 }
 
 #[async_trait]
@@ -65,12 +101,12 @@ impl HttpServerApp for App {
         mut http: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let Bounds { idle, arrival, .. } = self.current.load().bounds;
-        // From the first wait for a request to the end of its head: the engine bounds only each read.
-        let patience = match self.current.load().health.is_short() {
-            true => HEAD_WITHIN_WHEN_SHORT.min(idle + arrival),
-            false => idle + arrival,
+        let patience = self.current.load().patience();
+        let patience = match self.was_asked.swap(true, Ordering::Relaxed) {
+            true => patience,
+            false => patience.saturating_sub(self.began.elapsed()),
         };
+        // From the first wait for a request to the end of its head: the engine bounds only each read.
         match tokio::time::timeout(patience, http.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
@@ -81,6 +117,7 @@ impl HttpServerApp for App {
             }
         }
         let current = self.current.load_full();
+        let idle = current.bounds.idle;
         let parts = current.health.is_draining() || current.health.is_short();
         http.set_keepalive(if parts { None } else { Some(idle.as_secs()) });
         http.set_write_timeout(Some(current.bounds.stalled));
@@ -97,8 +134,13 @@ impl HttpServerApp for App {
                 let (tracker, stalled) = (current.held.clone(), current.bounds.stalled);
                 // A stream of hours must not keep the configuration that it began with.
                 drop(current);
+                let is_h2 = http.is_http2();
                 let held = tracker.track_future(held.run(http, stalled));
-                tokio::spawn(held);
+                match is_h2 {
+                    // Here the engine has set a task aside already, and takes its end for the end of the stream.
+                    true => Box::pin(held).await,
+                    false => drop(tokio::spawn(held)),
+                }
                 return None;
             }
             Err(Gone) => return None,
@@ -106,6 +148,22 @@ impl HttpServerApp for App {
         let settings = HttpPersistentSettings::for_session(&http);
         let reusable = http.finish().await.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        // A head that is somewhat too long is refused by us, in words; only beyond that by the engine.
+        let headers = self.current.load().bounds.headers.saturating_mul(2);
+        let mut options = default_h2_options();
+        options
+            .max_header_list_size(u32::try_from(headers).unwrap_or(u32::MAX))
+            .max_concurrent_streams(REQUESTS_AT_ONCE)
+            .initial_connection_window_size(WINDOW)
+            .max_send_buffer_size(UNSENT);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
     }
 }
 

@@ -22,6 +22,11 @@ use crate::results::{Caching, Results};
 use crate::route::Routes;
 use crate::selections::Selections;
 use crate::session::Sessions;
+use crate::tls::Tls;
+
+/// A head must have arrived within this while descriptors are short: who has nothing to say must not
+/// keep one from who has.
+const HEAD_WITHIN_WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// Calls that may run on without their client.
 const DETACHED: usize = 4096;
@@ -46,6 +51,8 @@ pub struct Generation {
     pub rates: Rates,
     /// Upstreams whose word about their tools is taken.
     pub trusted: HashSet<Arc<str>>,
+    /// How clients' connections begin; in the clear without it.
+    pub tls: Option<Tls>,
     /// Which hosts and pages may call.
     pub gate: Gate,
     /// Which hosts and pages may read the operator's pages.
@@ -113,6 +120,15 @@ impl Generation {
     /// Whether rules may believe what this upstream says of its tools.
     pub(crate) fn trusts(&self, upstream: &str) -> bool {
         self.trusted.contains(upstream)
+    }
+
+    /// How long a connection may wait for its first request, head and handshake included.
+    pub(crate) fn patience(&self) -> Duration {
+        let Bounds { idle, arrival, .. } = self.bounds;
+        match self.health.is_short() {
+            true => HEAD_WITHIN_WHEN_SHORT.min(idle + arrival),
+            false => idle + arrival,
+        }
     }
 
     pub(crate) fn injection(&self, upstream: &str) -> Option<&Arc<Injection>> {

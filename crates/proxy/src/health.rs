@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What health endpoints tell, and what a drain changes.
@@ -14,6 +15,8 @@ pub struct Health {
     short: AtomicBool,
     /// Wakes those who wait for the drain; every request looks at `draining`, which takes no lock.
     drain: CancellationToken,
+    /// The same as the engine wants to hear it.
+    closing: watch::Sender<bool>,
     cut: CancellationToken,
 }
 
@@ -25,6 +28,7 @@ impl Default for Health {
             draining: AtomicBool::new(false),
             short: AtomicBool::new(false),
             drain: CancellationToken::new(),
+            closing: watch::Sender::new(false),
             cut: CancellationToken::new(),
         }
     }
@@ -41,6 +45,7 @@ impl Health {
         self.ready.store(false, Ordering::Relaxed);
         self.draining.store(true, Ordering::SeqCst);
         self.drain.cancel();
+        self.closing.send_replace(true);
     }
 
     /// The grace is over: calls that still run are answered that they were cut.
@@ -77,6 +82,11 @@ impl Health {
     /// Waits until a drain begins.
     pub(crate) async fn drained(&self) {
         self.drain.cancelled().await;
+    }
+
+    /// Turns true when a drain begins: clients of HTTP/2 are asked to go elsewhere with their next request.
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 
     /// Seconds since the start.

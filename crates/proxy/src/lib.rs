@@ -40,6 +40,7 @@ mod legacy;
 
 mod generation;
 mod listen;
+mod tls;
 
 mod health;
 mod metrics;
@@ -59,3 +60,4 @@ pub use results::{CacheRule, Caching, Results};
 pub use route::{Choice, Doors, Face, Route, Routes, SessionRule};
 pub use selections::Selections;
 pub use session::{Resume, Sessions};
+pub use tls::{ClientAuthority, NoAuthority, ServerCertificate, Tls, Unfit};

@@ -1,6 +1,8 @@
 //! Listeners: opened before anything else, so that a taken port is one line and not a process that
 //! lives without a door; then handed to the engine, which runs until it is told to stop.
 
+mod arrival;
+
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use pingora::server::Fds;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 
-use crate::app::{App, page, single};
+use arrival::Front;
+
+use crate::app::{page, single};
 use crate::generation::Generation;
 
 /// Reads go straight to who wants the bytes: heads and bodies are read into buffers of their own, each at least
@@ -66,7 +70,7 @@ pub async fn serve_clients(
     current: Arc<ArcSwap<Generation>>,
     stop: watch::Receiver<bool>,
 ) {
-    serve(listener, "clients", App { current }, stop).await;
+    serve(listener, "clients", Front { current }, stop).await;
 }
 
 /// Serves pages on this listener until `stop` turns true, to those whom the gate of the generation lets in.
