@@ -341,3 +341,24 @@ fn base64(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }
+
+#[tokio::test]
+async fn pages_that_other_machines_can_reach_are_for_operators() {
+    let gateway = two()
+        .demo()
+        .admin_at("0.0.0.0:0")
+        .start()
+        .await;
+    let status = |key: Option<&str>| {
+        let client = Client::new(gateway.admin_url().trim_start_matches("http://"), "/status");
+        match key {
+            Some(key) => client.with("Authorization", &format!("Bearer {key}")),
+            None => client,
+        }
+    };
+
+    for (key, answer) in [(None, 401), (Some(BOB), 401), (Some(ANN), 200)] {
+        assert_eq!(status(key).fetch("GET").await.status, answer, "{key:?}");
+    }
+    assert_eq!(status(None).at("/healthz").fetch("GET").await.status, 200);
+}

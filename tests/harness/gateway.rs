@@ -85,6 +85,13 @@ impl Gateway {
 
     /// Where it shall listen, in place of a port of its own choice.
     #[must_use]
+    pub fn admin_at(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.admin);
+        self
+    }
+
+    /// Where clients connect.
+    #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
         self

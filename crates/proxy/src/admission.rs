@@ -15,7 +15,7 @@ use upstream::{Headers, Listing, Upstream};
 use crate::aggregate::catalog;
 use crate::answer::Answer;
 use crate::bridge;
-use crate::call::Call;
+use crate::call::{Call, Visit};
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::naming::{Nowhere, named, nowhere};
@@ -25,6 +25,15 @@ use crate::shown::subject;
 
 /// What a caller is told of a call that no rule allows as it stands, where no rule says it better.
 const NOT_ALLOWED: &str = "the rules of this gateway do not allow this call with these arguments";
+
+/// What an Open WebUI is told that calls for itself.
+pub(crate) const NEEDS_USER: &str = "this call needs a user, and Open WebUI named none: set `ENABLE_FORWARD_USER_INFO_HEADERS` and \
+     `FORWARD_USER_INFO_HEADER_JWT_SECRET` there";
+
+/// Whether a call might be another's if its client said whose it is.
+pub(crate) fn needs_user(visit: &Visit) -> bool {
+    visit.principal.identity().is_some_and(|identity| identity.is_connection)
+}
 
 /// Lets a call through to this server, or answers it.
 ///
@@ -106,6 +115,9 @@ async fn by_rules(
             resource,
             Fault::Scopes(decision.scopes),
         )));
+    }
+    if needs_user(&call.visit) && is_tool(call) {
+        return Ok(Some(told(call, NEEDS_USER)));
     }
     if !selection.shows(&upstream.name, &subject) {
         return Err(match &named {

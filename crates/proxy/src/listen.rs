@@ -6,16 +6,20 @@ mod arrival;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::Response;
 use pingora::apps::http_app::ServeHttp;
+use pingora::http::RequestHeader;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
 use pingora::services::listening::Service;
+use policy::Principal;
+use policy::authn::{Expected, Presented};
 use tokio::sync::watch;
 
 use arrival::Front;
@@ -32,6 +36,11 @@ const READ_BUFFER: usize = 0;
 const HEALTH: [&str; 4] = ["/health", "/healthz", "/ready", "/readyz"];
 
 const TEXT: &str = "text/plain";
+
+/// Roles of those who run the gateway.
+const OPERATORS: [&str; 2] = ["admin", "operator"];
+
+const NOT_AN_OPERATOR: &[u8] = b"these pages are for callers with the role `operator` or `admin` (`auth` in the file)\n";
 
 /// One open listener.
 pub struct Listener {
@@ -80,7 +89,13 @@ pub async fn serve_pages(
     page: Arc<dyn Page>,
     stop: watch::Receiver<bool>,
 ) {
-    serve(listener, "admin", Admin { current, page }, stop).await;
+    let is_open = !listener.address.ip().is_loopback();
+    let admin = Admin {
+        current,
+        page,
+        is_open,
+    };
+    serve(listener, "admin", admin, stop).await;
 }
 
 /// Runs one service of the engine on the caller's runtime. The engine's own `Server` would bring a
@@ -106,6 +121,26 @@ where
 struct Admin {
     current: Arc<ArcSwap<Generation>>,
     page: Arc<dyn Page>,
+    /// To other machines.
+    is_open: bool,
+}
+
+impl Admin {
+    /// Whether the file says that who asks is one of those who run the gateway. Where it says nothing of callers, all
+    /// are.
+    async fn is_operator(&self, request: &RequestHeader) -> bool {
+        let current = self.current.load_full();
+        let Some(authn) = &current.authn else { return true };
+        let presented = Presented {
+            headers: &request.headers,
+            query: request.uri.query(),
+            expected: Expected { audiences: &[] },
+            now: SystemTime::now(),
+        };
+        let principal = authn.identify(&presented).await.ok();
+        let identity = principal.as_ref().and_then(Principal::identity);
+        identity.is_some_and(|identity| identity.roles.iter().any(|role| OPERATORS.contains(&&**role)))
+    }
 }
 
 #[async_trait]
@@ -119,8 +154,14 @@ impl ServeHttp for Admin {
             true => Ok(()),
             false => self.current.load().admin_gate.judge(host, page(&request.headers)),
         };
+        // Large, and only where the pages are open to other machines.
+        let known = match self.is_open && !HEALTH.contains(&path) {
+            true => Box::pin(self.is_operator(request)).await,
+            false => true,
+        };
         let (status, kind, body) = match allowed {
             Err(denied) => (403, TEXT, format!("{denied}\n").into_bytes()),
+            Ok(()) if !known => (401, TEXT, NOT_AN_OPERATOR.to_vec()),
             Ok(()) => (request.method == http::Method::GET)
                 .then(|| self.page.get(path))
                 .flatten()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcp::{Era, Kind, Method};
 use upstream::{Conversation, Fault, Headers, Upstream};
 
-use crate::admission::judge;
+use crate::admission::{NEEDS_USER, judge, needs_user};
 use crate::aggregate;
 use crate::answer::Answer;
 use crate::bridge::{self, Crossing, Hop};
@@ -248,7 +248,10 @@ pub(crate) fn injected(
     upstream: &Upstream,
 ) -> Result<Injected, Failure> {
     match current.injection(&upstream.name) {
-        Some(injection) => injection.render(visit).map_err(Failure::Header),
+        Some(injection) => injection.render(visit).map_err(|refused| match needs_user(visit) {
+            true => Failure::NotAllowed(NEEDS_USER.into()),
+            false => Failure::Header(refused),
+        }),
         None => Ok(Vec::new()),
     }
 }
