@@ -344,11 +344,7 @@ fn base64(text: &str) -> String {
 
 #[tokio::test]
 async fn pages_that_other_machines_can_reach_are_for_operators() {
-    let gateway = two()
-        .demo()
-        .admin_at("0.0.0.0:0")
-        .start()
-        .await;
+    let gateway = two().demo().admin_at("0.0.0.0:0").start().await;
     let status = |key: Option<&str>| {
         let client = Client::new(gateway.admin_url().trim_start_matches("http://"), "/status");
         match key {

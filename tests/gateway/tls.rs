@@ -345,3 +345,142 @@ async fn a_client_must_come_with_a_certificate_where_the_file_says_so() {
     assert_eq!(status(&optional, None).await, Some(200));
     assert_eq!(status(&optional, Some(&bad)).await, None);
 }
+
+/// A gateway that knows clients by certificates, and Ann by a key too.
+async fn knowing(server: &Pair, ca: &Authority) -> Running {
+    let gateway = with(
+        &[("own", server)],
+        ", client_ca: ca.pem, client_certificate: optional",
+    );
+    gateway.file("ca.pem", &ca.pem());
+    gateway
+        .config(
+            "auth:
+  keys: [{ name: ann, key: \"${env:X_TEST_ANN}\" }]
+  certificates:
+    - { subject: CN=ci.example.com, roles: [ci] }
+    - { san: \"spiffe://example.org/agent/*\", roles: [agent], tenant: acme }
+",
+        )
+        .environment("X_TEST_ANN", "cw_annannannannannannannannannannannannann")
+        .demo()
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_certificate_says_who_calls_where_nothing_else_does() {
+    let (authority, ca) = (Authority::new(), Authority::new());
+    let gateway = knowing(&authority.server(&["localhost"]), &ca).await;
+    let pairs = [
+        ca.client("ci.example.com", &[]),
+        ca.client("x", &["spiffe://example.org/agent/7"]),
+        ca.client("somebody", &["spiffe://example.com/agent/7"]),
+    ];
+    let echo = async |own: Option<&Pair>, authorization: Option<&str>| {
+        let mut said = Vec::new();
+        let h1 = Carrier::by_tls(gateway.address(), authority.believed(&["http/1.1"], own)).await;
+        let h2 = Carrier::by_h2(gateway.address(), Some(authority.believed(&["h2"], own))).await;
+        for carrier in [&h1, &h2] {
+            let mut client = carrier.client("/mcp/demo").modern();
+            if let Some(authorization) = authorization {
+                client = client.with("Authorization", authorization);
+            }
+            let answer = client
+                .ask(
+                    "tools/call",
+                    json!({ "name": "echo", "arguments": { "text": "hi" } }),
+                )
+                .await;
+            said.push(answer.status);
+        }
+        said
+    };
+    let principals = || {
+        let records = gateway.records().into_iter();
+        let calls = records.filter(|record| record["method"] == "tools/call");
+        let mut named: Vec<_> = calls
+            .map(|record| record["principal"].as_str().unwrap().to_owned())
+            .collect();
+        named.dedup();
+        named
+    };
+
+    assert_eq!(echo(Some(&pairs[0]), None).await, [200, 200]);
+    assert_eq!(echo(Some(&pairs[1]), None).await, [200, 200]);
+    // What is said decides, good or bad, before what is proved.
+    let ann = "Bearer cw_annannannannannannannannannannannannann";
+    assert_eq!(echo(Some(&pairs[0]), Some(ann)).await, [200, 200]);
+    assert_eq!(echo(Some(&pairs[0]), Some("Bearer cw_nobody")).await, [401, 401]);
+    // A certificate of nobody whom the file names, and none at all.
+    assert_eq!(echo(Some(&pairs[2]), None).await, [401, 401]);
+    assert_eq!(echo(None, None).await, [401, 401]);
+
+    let wanted = ["CN=ci.example.com", "spiffe://example.org/agent/7", "ann"];
+    harness::until("three principals on record", || {
+        (principals() == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_of_a_certificate_is_its_bearers_alone() {
+    let (authority, ca) = (Authority::new(), Authority::new());
+    let gateway = knowing(&authority.server(&["localhost"]), &ca).await;
+    let (ci, agent) = (
+        ca.client("ci.example.com", &[]),
+        ca.client("x", &["spiffe://example.org/agent/7"]),
+    );
+    let by = async |own: &Pair| {
+        let tls = authority.believed(&["h2"], Some(own));
+        Carrier::by_h2(gateway.address(), Some(tls)).await
+    };
+    let (first, other) = (by(&ci).await, by(&agent).await);
+    // Renewed: another certificate of the same name.
+    let again = by(&ca.client("ci.example.com", &[])).await;
+
+    let client = first.client("/mcp/demo").legacy("2025-11-25").await;
+
+    let list = |client: harness::Client| async move { client.ask("tools/list", json!({})).await.status };
+    assert_eq!(list(client.clone().moved_to(other.address())).await, 404);
+    assert_eq!(list(client.clone().moved_to(again.address())).await, 200);
+}
+
+#[tokio::test]
+async fn an_authority_that_is_taken_away_is_believed_on_no_connection_any_more() {
+    let (authority, ca, next) = (Authority::new(), Authority::new(), Authority::new());
+    let gateway = knowing(&authority.server(&["localhost"]), &ca).await;
+    let own = ca.client("ci.example.com", &[]);
+    let tls = authority.believed(&["h2"], Some(&own));
+    let carrier = Carrier::by_h2(gateway.address(), Some(tls)).await;
+    let client = carrier.client("/mcp/demo").modern();
+    let list = async || client.ask("tools/list", json!({})).await.status;
+    assert_eq!(list().await, 200);
+
+    gateway.replace("ca.pem", &format!("{}{}", next.pem(), ca.pem()));
+    gateway.reloaded("").await;
+    assert_eq!(list().await, 200, "the authority is one of two now");
+
+    let before = gateway.program().stdout().len();
+    gateway.replace("ca.pem", &next.pem());
+    harness::until("another reload", || {
+        (gateway.program().stdout().len() > before).then_some(())
+    })
+    .await;
+    assert_eq!(list().await, 401);
+}
+
+#[tokio::test]
+async fn who_is_known_by_a_certificate_must_be_asked_for_one() {
+    let pair = Authority::new().server(&["localhost"]);
+    let auth = "auth: { certificates: [{ san: a.example }] }\n";
+    let clear = Gateway::new().config(auth).demo();
+    let encrypted = with(&[("own", &pair)], "").config(auth).demo();
+
+    for gateway in [clear, encrypted] {
+        let (exit, said) = gateway.fail().await;
+        assert_eq!(exit, Exit::Code(2), "{said}");
+        let words = "auth.certificates: clients are not asked for certificates; name the authority";
+        assert!(said.contains(words), "{said}");
+    }
+}

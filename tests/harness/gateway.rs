@@ -83,14 +83,14 @@ impl Gateway {
         self
     }
 
-    /// Where it shall listen, in place of a port of its own choice.
+    /// Where its pages shall be, in place of a port of its own choice on loopback.
     #[must_use]
     pub fn admin_at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.admin);
         self
     }
 
-    /// Where clients connect.
+    /// Where it shall listen, in place of a port of its own choice.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);

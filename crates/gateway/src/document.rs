@@ -104,6 +104,11 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
     }
     let encryption = fields.optional("tls");
     let tls = tls::check(&encryption, environment);
+    if let Auth::Known(authn) = &auth
+        && authn.asks_for_certificates()
+    {
+        tls::must_ask_for_certificates(tls.as_ref(), &encryption, &fields.optional("auth"));
+    }
     let public_url = fields.optional("public_url").resolved_text(environment);
     let public_url = public_url
         .and_then(|url| url.checked(problems, public_base))

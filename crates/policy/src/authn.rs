@@ -4,6 +4,7 @@
 
 mod credential;
 mod api_key;
+mod certificates;
 
 mod jwt;
 mod introspection;
@@ -25,8 +26,10 @@ use config::{Environment, Field, Problem, Value};
 use http::HeaderMap;
 use tokio::task::JoinSet;
 
+use crate::certificate::Certificate;
 use crate::principal::{Identity, Principal};
 use api_key::Keys;
+use certificates::Certificates;
 use credential::{Credential, Unusable};
 
 pub use api_key::NewKey;
@@ -44,6 +47,7 @@ pub use unverified::Unverified;
 #[derive(Debug, Default)]
 pub struct Settings {
     keys: Keys,
+    certificates: Certificates,
     jwt: Vec<Issuer>,
     introspection: Vec<Introspection>,
     open_webui: Option<OpenWebUi>,
@@ -52,6 +56,7 @@ pub struct Settings {
 /// The same, at work.
 pub struct Authn {
     keys: Keys,
+    certificates: Certificates,
     issuers: Issuers,
     introspectors: Vec<Introspector>,
     open_webui: Option<OpenWebUi>,
@@ -63,6 +68,8 @@ pub struct Presented<'a> {
     pub headers: &'a HeaderMap,
     /// Its query, as it was sent.
     pub query: Option<&'a str>,
+    /// What its connection has proved, by an authority that is believed.
+    pub certificate: Option<&'a Certificate>,
     /// What tokens must be for.
     pub expected: Expected<'a>,
     /// The wall clock's.
@@ -94,6 +101,7 @@ impl Settings {
         }
         let settings = Self {
             keys: Keys::check(&fields.optional("keys"), environment),
+            certificates: Certificates::check(&fields.optional("certificates")),
             jwt: Issuer::check(&jwt, environment),
             introspection: Introspection::check(&introspection, environment),
             open_webui: OpenWebUi::check(&fields.optional("open_webui"), environment),
@@ -104,7 +112,7 @@ impl Settings {
     }
 
     fn check_together(&self, field: &Field<'_>) {
-        if self.keys.is_empty() && !self.has_tokens() {
+        if self.keys.is_empty() && self.certificates.is_empty() && !self.has_tokens() {
             let problem = Problem::new(
                 Some(field.at()),
                 field.path(),
@@ -133,22 +141,30 @@ impl Settings {
         !self.jwt.is_empty() || !self.introspection.is_empty()
     }
 
+    /// Whether it knows somebody by a certificate.
+    pub fn asks_for_certificates(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+
     /// All roles that somebody can have; nothing where tokens may bring any.
     pub fn roles(&self) -> Option<HashSet<&str>> {
         if self.has_tokens() || self.open_webui.is_some() {
             return None;
         }
         let roles = self.keys.identities().flat_map(|identity| &identity.roles);
+        let roles = roles.chain(self.certificates.roles());
         Some(roles.map(String::as_str).collect())
     }
 
     /// What identities can be from.
     pub fn sources(&self) -> Vec<&str> {
         let keys = (!self.keys.is_empty()).then_some(api_key::ISSUER);
+        let proved = (!self.certificates.is_empty()).then_some(certificates::SOURCE);
         let webui = self.open_webui.as_ref().map(|_| open_webui::NAME);
         let issuers = self.jwt.iter().map(Issuer::name);
         let asked = self.introspection.iter().map(Introspection::name);
         keys.into_iter()
+            .chain(proved)
             .chain(webui)
             .chain(issuers)
             .chain(asked)
@@ -185,6 +201,7 @@ impl Authn {
         let introspectors = settings.introspection.into_iter();
         Self {
             keys: settings.keys,
+            certificates: settings.certificates,
             issuers: Issuers::new(settings.jwt, outside, before.map(|before| &before.issuers)),
             introspectors: introspectors
                 .map(|settings| Introspector::new(settings, Arc::clone(outside)))
@@ -202,13 +219,19 @@ impl Authn {
         keepers
     }
 
-    /// Who makes this request.
+    /// Who makes this request. What it says of itself decides, good or bad, before what its connection has proved: a
+    /// certificate may be of a front that speaks for many.
     ///
     /// # Errors
     /// When it does not say, when what it says proves nothing, or when nobody can tell within some seconds.
     pub async fn identify(&self, presented: &Presented<'_>) -> Result<Principal, Unidentified> {
         let principal = match Credential::of(presented.headers, presented.query)? {
-            Credential::None => return Err(Unidentified::Missing),
+            Credential::None => match presented.certificate {
+                Some(certificate) if !self.certificates.is_empty() => {
+                    return self.certificates.find(certificate, presented.now);
+                }
+                Some(_) | None => return Err(Unidentified::Missing),
+            },
             Credential::Key(key) => self.keys.find(&key).cloned(),
             Credential::Bearer(token) => match self.keys.find(token) {
                 Some(principal) => Some(principal.clone()),
@@ -256,6 +279,7 @@ impl Authn {
         match &*identity.source {
             api_key::ISSUER => self.keys.named(&identity.subject).is_some(),
             open_webui::NAME => self.open_webui.is_some(),
+            certificates::SOURCE => self.certificates.still_know(&identity.subject),
             source => {
                 let asked = self.introspectors.iter().map(|asked| asked.settings().name());
                 self.issuers.names().chain(asked).any(|name| name == source)

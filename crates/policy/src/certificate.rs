@@ -58,8 +58,8 @@ impl Certificate {
         }
         for name in &alternative.value.general_names {
             match name {
-                GeneralName::DNSName(name) if is_plain(name) => names.hosts.push(name.to_ascii_lowercase()),
-                GeneralName::URI(name) if is_plain(name) => names.uris.push((*name).to_owned()),
+                GeneralName::DNSName(name) if is_host(name) => names.hosts.push(name.to_ascii_lowercase()),
+                GeneralName::URI(name) if is_uri(name) => names.uris.push((*name).to_owned()),
                 GeneralName::IPAddress(bytes) => names.addresses.extend(address(bytes)),
                 // A name of another kind, or one that no honest authority signs, is no name of ours.
                 _ => {}
@@ -73,6 +73,19 @@ impl Certificate {
 /// has made readers disagree on where a name ends.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|letter| letter.is_control())
+}
+
+/// Letters that host names have, and `*`; so that none of them passes for a name of another kind.
+fn is_host(name: &str) -> bool {
+    let letters = |letter: u8| letter.is_ascii_alphanumeric() || b".-_*".contains(&letter);
+    !name.is_empty() && name.bytes().all(letters)
+}
+
+/// What begins with a scheme (RFC 3986 §3.1), and so with nothing that another kind of name begins with.
+fn is_uri(name: &str) -> bool {
+    let scheme = |letter: u8| letter.is_ascii_alphanumeric() || b"+-.".contains(&letter);
+    let (head, _) = name.split_once(':').unwrap_or_default();
+    is_plain(name) && !head.is_empty() && head.bytes().all(scheme)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -90,5 +103,30 @@ fn time(time: ASN1Time) -> Option<SystemTime> {
     match seconds >= 0 {
         true => UNIX_EPOCH.checked_add(distance),
         false => UNIX_EPOCH.checked_sub(distance),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_passes_for_one_of_another_kind() {
+        for (name, host, uri) in [
+            ("a.example.com", true, false),
+            ("*.example.com", true, false),
+            ("CN=a.example.com", false, false),
+            ("a.example.com\0.evil", false, false),
+            ("spiffe://example.org/agent", false, true),
+            ("urn:x:y", false, true),
+            ("CN=a:b", false, false),
+            (":b", false, false),
+            ("x:\n", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((is_host(name), is_uri(name)), (host, uri), "{name:?}");
+        }
+        assert!(Certificate::read(b"").is_none());
+        assert!(Certificate::read(&[0x30, 0x82, 0xff, 0xff]).is_none());
     }
 }

@@ -32,7 +32,10 @@ pub(crate) const NEEDS_USER: &str = "this call needs a user, and Open WebUI name
 
 /// Whether a call might be another's if its client said whose it is.
 pub(crate) fn needs_user(visit: &Visit) -> bool {
-    visit.principal.identity().is_some_and(|identity| identity.is_connection)
+    visit
+        .principal
+        .identity()
+        .is_some_and(|identity| identity.is_connection)
 }
 
 /// Lets a call through to this server, or answers it.

@@ -36,6 +36,7 @@ use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::protected::{Fault, challenge};
 use crate::route::{Found, Parameters, Place, Route, SessionRule, split_token};
+use crate::tls::Proven;
 use crate::trace::Trace;
 
 /// What an endpoint takes.
@@ -67,12 +68,19 @@ pub(crate) struct App {
     current: Arc<ArcSwap<Generation>>,
     began: Instant,
     options: HttpServerOptions,
+    /// What the other end has proved to be.
+    proven: Option<Proven>,
     was_asked: AtomicBool,
 }
 
 impl App {
     /// `began`: when the connection did, whose first request is waited for since then.
-    pub(crate) fn new(current: Arc<ArcSwap<Generation>>, began: Instant, speaks_h2: bool) -> Self {
+    pub(crate) fn new(
+        current: Arc<ArcSwap<Generation>>,
+        began: Instant,
+        speaks_h2: bool,
+        proven: Option<Proven>,
+    ) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = speaks_h2;
         // Counted while nothing is open on a connection.
@@ -81,6 +89,7 @@ impl App {
             current,
             began,
             options,
+            proven,
             was_asked: AtomicBool::new(false),
         }
     }
@@ -124,7 +133,7 @@ impl HttpServerApp for App {
         http.set_total_drain_timeout(Some(REST_WITHIN));
         // Else the first byte of the next request would be taken for a client that leaves this one.
         http.set_pipelining_enabled(true);
-        match exchange(&current, &mut http).await {
+        match exchange(&current, &mut http, self.proven.as_ref()).await {
             Ok(Then::Reuse) => {}
             Ok(Then::Close) => {
                 body::read_on(&mut http, current.bounds.body).await;
@@ -178,7 +187,11 @@ enum Then {
 }
 
 /// Serves one exchange.
-async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result<Then, Gone> {
+async fn exchange(
+    current: &Arc<Generation>,
+    http: &mut ServerSession,
+    proven: Option<&Proven>,
+) -> Result<Then, Gone> {
     let began = Instant::now();
     let head = body::check_head(http, current.bounds.headers);
     let request = http.req_header();
@@ -242,7 +255,7 @@ async fn exchange(current: &Arc<Generation>, http: &mut ServerSession) -> Result
     // Before it is told what there is, and before a byte of its body is read.
     let protected = current.protected.as_ref();
     let resource = protected.map(|protected| protected.resource(uri.path(), place));
-    let principal = match identify(current, uri.query(), &headers, resource.as_deref()).await {
+    let principal = match identify(current, (uri.query(), &headers), proven, resource.as_deref()).await {
         Ok(principal) => principal,
         Err(failure) => {
             let entry = current.account.open_unrouted(began, source, Some(route));
@@ -318,8 +331,8 @@ fn metadata(current: &Generation, host: Option<&str>, path: &str) -> Option<Stri
 /// Finds out who makes a request.
 async fn identify(
     current: &Generation,
-    query: Option<&str>,
-    headers: &HeaderMap,
+    (query, headers): (Option<&str>, &HeaderMap),
+    proven: Option<&Proven>,
     resource: Option<&str>,
 ) -> Result<Principal, Failure> {
     let Some(authn) = &current.authn else {
@@ -329,6 +342,7 @@ async fn identify(
     let presented = Presented {
         headers,
         query,
+        certificate: proven.and_then(|proven| proven.before(current.tls.as_ref())),
         expected: Expected {
             audiences: audiences.as_slice(),
         },

@@ -40,7 +40,8 @@ const TEXT: &str = "text/plain";
 /// Roles of those who run the gateway.
 const OPERATORS: [&str; 2] = ["admin", "operator"];
 
-const NOT_AN_OPERATOR: &[u8] = b"these pages are for callers with the role `operator` or `admin` (`auth` in the file)\n";
+const NOT_AN_OPERATOR: &[u8] =
+    b"these pages are for callers with the role `operator` or `admin` (`auth` in the file)\n";
 
 /// One open listener.
 pub struct Listener {
@@ -134,6 +135,7 @@ impl Admin {
         let presented = Presented {
             headers: &request.headers,
             query: request.uri.query(),
+            certificate: None,
             expected: Expected { audiences: &[] },
             now: SystemTime::now(),
         };

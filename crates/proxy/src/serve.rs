@@ -248,10 +248,12 @@ pub(crate) fn injected(
     upstream: &Upstream,
 ) -> Result<Injected, Failure> {
     match current.injection(&upstream.name) {
-        Some(injection) => injection.render(visit).map_err(|refused| match needs_user(visit) {
-            true => Failure::NotAllowed(NEEDS_USER.into()),
-            false => Failure::Header(refused),
-        }),
+        Some(injection) => injection
+            .render(visit)
+            .map_err(|refused| match needs_user(visit) {
+                true => Failure::NotAllowed(NEEDS_USER.into()),
+                false => Failure::Header(refused),
+            }),
         None => Ok(Vec::new()),
     }
 }

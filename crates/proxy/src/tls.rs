@@ -3,6 +3,7 @@
 //! All of it is one [`rustls::ServerConfig`], made anew with each file: a connection begins with what is current and
 //! keeps it, and no session of before is resumed past a client authority that was taken out of the file.
 
+mod proven;
 mod shown;
 
 use std::fmt;
@@ -11,8 +12,10 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+pub(crate) use proven::Proven;
 pub use shown::{ServerCertificate, Unfit};
 
 /// What TLS offers, in the order of preference.
@@ -20,7 +23,11 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// How connections begin that are encrypted.
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    /// Judges what clients come with.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+}
 
 /// Whose certificates clients may come with, and whether they must.
 pub struct ClientAuthority {
@@ -49,8 +56,8 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
+        let verifier = match clients {
+            None => None,
             Some(ClientAuthority { roots, required }) => {
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match required {
@@ -60,16 +67,28 @@ impl Tls {
                 let verifier = verifier
                     .build()
                     .map_err(|error| rustls::Error::General(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
+                Some(verifier)
             }
+        };
+        let builder = match &verifier {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(shown::Shown::of(certificates)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Ok(Self(Arc::new(config)))
+        Ok(Self {
+            config: Arc::new(config),
+            verifier,
+        })
+    }
+
+    /// Whether clients may come with certificates.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.verifier.is_some()
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.config)
     }
 }
 

@@ -57,6 +57,20 @@ pub(super) fn check(field: &Field<'_>, environment: &dyn Environment) -> Option<
     }
 }
 
+/// Nobody can be known by a certificate that nobody is asked for.
+pub(super) fn must_ask_for_certificates(tls: Option<&Tls>, written: &Field<'_>, auth: &Field<'_>) {
+    // What is wrong with the section itself has been told.
+    let is_wrong = written.is_written() && tls.is_none();
+    if is_wrong || tls.is_some_and(Tls::asks_for_certificates) {
+        return;
+    }
+    let Some(mut fields) = auth.fields() else { return };
+    fields.optional("certificates").report(
+        "clients are not asked for certificates",
+        Some("name the authority that signs them: `tls: { certificates: […], client_ca: ca.pem }`"),
+    );
+}
+
 /// Whose certificates clients may come with: nothing where that is wrong, `Some(None)` where they are not asked.
 fn authority_of(
     authority: &Field<'_>,

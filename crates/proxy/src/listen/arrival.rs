@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::app::App;
 use crate::generation::Generation;
-use crate::tls::Tls;
+use crate::tls::{Proven, Tls};
 
 /// What HTTP/2 begins with, and nothing else does (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +32,7 @@ pub(super) struct Front {
 struct Arrived {
     stream: Stream,
     speaks_h2: bool,
+    proven: Option<Proven>,
 }
 
 #[async_trait]
@@ -44,10 +45,15 @@ impl ServerApp for Front {
         // A connection of hours must not keep the configuration that it began with.
         drop(current);
         let arrived = tokio::time::timeout(patience, Box::pin(arrive(stream, tls))).await;
-        let Ok(Some(Arrived { stream, speaks_h2 })) = arrived else {
+        let Ok(Some(Arrived {
+            stream,
+            speaks_h2,
+            proven,
+        })) = arrived
+        else {
             return None;
         };
-        let app = Arc::new(App::new(Arc::clone(&self.current), began, speaks_h2));
+        let app = Arc::new(App::new(Arc::clone(&self.current), began, speaks_h2, proven));
         if !speaks_h2 {
             return app.process_new(stream, &draining).await;
         }
@@ -73,6 +79,7 @@ async fn arrive(stream: Stream, tls: Option<Tls>) -> Option<Arrived> {
         return Some(Arrived {
             stream: Box::new(socket),
             speaks_h2,
+            proven: None,
         });
     };
     let stream = match Acceptor::from_server_config(tls.config())
@@ -86,7 +93,9 @@ async fn arrive(stream: Stream, tls: Option<Tls>) -> Option<Arrived> {
             return None;
         }
     };
+    let chain = stream.get_ssl().and_then(|ssl| ssl.peer_cert_chain_der());
     Some(Arrived {
+        proven: chain.and_then(|chain| tls.proves(chain)),
         speaks_h2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
         stream: Box::new(stream),
     })
