@@ -11,6 +11,7 @@ pub mod headers;
 pub mod origin;
 mod pick;
 mod principal;
+mod address;
 pub mod rules;
 pub mod rates;
 pub mod vault;

@@ -18,12 +18,12 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use super::claims::{Expected, Rules};
-use super::jwt;
 use super::outside::Outside;
 use super::refusal::Refusal;
 use super::strict;
 use super::unverified::LONGEST;
 use super::verified::{self, Digest, Verified};
+use crate::address;
 use crate::principal::Identity;
 
 /// How long an answer counts, if the file does not say, and at most.
@@ -108,7 +108,7 @@ impl Introspection {
     fn entry(fields: &mut Fields<'_>, environment: &dyn Environment) -> Option<Self> {
         let url_field = fields.required("url");
         let url = url_field.resolved_text(environment);
-        let url = url.and_then(|url| jwt::url(url, &url_field));
+        let url = url.and_then(|url| address::written(url, &url_field));
         let [issuer, id, secret] = [
             fields.optional("issuer"),
             fields.required("client_id"),

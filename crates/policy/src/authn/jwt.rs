@@ -21,6 +21,7 @@ use super::outside::Outside;
 use super::refusal::Refusal;
 use super::unverified::{self, Unverified};
 use super::verified::{self, Verified};
+use crate::address;
 use crate::principal::Identity;
 
 /// What identity providers sign with, if the file does not say.
@@ -243,7 +244,7 @@ fn keys(fields: &mut Fields<'_>, environment: &dyn Environment) -> Option<Keys> 
     });
     let written = field.resolved_text(environment)?;
     if written.value.contains("://") && !written.value.starts_with("file:") {
-        let url = url(written, &field)?;
+        let url = address::written(written, &field)?;
         return Some(Keys::Url { url, stale });
     }
     if stale_field.is_written() {

@@ -1,0 +1,44 @@
+//! Addresses that what we believe, or our own secrets, may travel to and from: https, or this machine.
+
+use config::scalar::{self, Wrong};
+use config::{Field, Located};
+use http::Uri;
+
+/// Reads one that is written in the file.
+pub(crate) fn written(written: Located<String>, field: &Field<'_>) -> Option<Uri> {
+    if has_user(&written.value) {
+        let problem = written
+            .problem("a URL may not carry a user or a password")
+            .secret();
+        field.problems().add(problem.hint("leave them out"));
+        return None;
+    }
+    Some(written.checked(field.problems(), parse)?.value)
+}
+
+/// The address that a text is.
+pub(crate) fn parse(text: &str) -> Result<Uri, Wrong> {
+    let refused = |why: &str| Wrong::new(format!("`{}` {why}", scalar::shown(text)));
+    let url = text.parse::<Uri>();
+    let url = url.map_err(|_| refused("is not a URL").hint("write `https://…`"))?;
+    let host = url.host().unwrap_or_default();
+    match url.scheme_str() {
+        Some("https") if !host.is_empty() => Ok(url),
+        Some("http") if is_loopback(&url) => Ok(url),
+        Some("http") => Err(refused("is not encrypted")
+            .hint("write `https://…`: whoever can change an answer on its way could let anybody in")),
+        Some(_) | None => Err(refused("is not a URL we can ask").hint("write `https://…`")),
+    }
+}
+
+/// Whether it is of this machine, by what it is called.
+pub(crate) fn is_loopback(url: &Uri) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"].contains(&url.host().unwrap_or_default())
+}
+
+/// Whether it carries a user, or a password.
+pub(crate) fn has_user(text: &str) -> bool {
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let mut parts = authority.split(['/', '?', '#']);
+    parts.next().is_some_and(|authority| authority.contains('@'))
+}
