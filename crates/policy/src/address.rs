@@ -42,3 +42,30 @@ pub(crate) fn has_user(text: &str) -> bool {
     let mut parts = authority.split(['/', '?', '#']);
     parts.next().is_some_and(|authority| authority.contains('@'))
 }
+
+/// Scheme, host and port, in small letters and without a port that goes without saying.
+pub(crate) fn origin(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    match (url.port_u16(), scheme.as_str()) {
+        (None, _) | (Some(443), "https") | (Some(80), "http") => format!("{scheme}://{host}"),
+        (Some(port), _) => format!("{scheme}://{host}:{port}"),
+    }
+}
+
+/// What names a resource (RFC 8707 §2): without a query, since ours may hold a secret, and without the slash of a
+/// path that is nothing else.
+pub(crate) fn canonical(url: &Uri) -> String {
+    let path = if url.path() == "/" { "" } else { url.path() };
+    format!("{}{path}", origin(url))
+}
+
+/// Whether the path of one goes on where that of the other ends, at the same place.
+pub(crate) fn is_within(url: &Uri, above: &Uri) -> bool {
+    if origin(url) != origin(above) {
+        return false;
+    }
+    let above = above.path().trim_end_matches('/');
+    let rest = url.path().strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

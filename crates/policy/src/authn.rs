@@ -15,7 +15,7 @@ mod refusal;
 mod jwks;
 mod key;
 mod verified;
-mod strict;
+pub(crate) mod strict;
 mod outside;
 
 use std::collections::HashSet;

@@ -1,12 +1,13 @@
 //! What is allowed: who may come in, and what goes along to an upstream.
 //!
 //! Which hosts and origins are ours ([`origin`]), who calls ([`authn`]), which headers a request to an upstream
-//! carries ([`headers`]), what of an upstream is shown at a route, and how ([`curation`]), and who may do what of it
+//! carries ([`headers`]), what is fetched for one ([`fetched`]), what of an upstream is shown at a route, and how ([`curation`]), and who may do what of it
 //! ([`rules`]). Only finding out who calls may await; everything else is decided at once.
 
 pub mod authn;
 mod certificate;
 pub mod curation;
+pub mod fetched;
 pub mod headers;
 pub mod origin;
 mod pick;

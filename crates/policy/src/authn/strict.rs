@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 /// The object that a text is. Nothing if it is none, nests deeper than 127 levels, writes a number that no `f64`
 /// holds, or has at any depth two members of one name.
-pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Strict.deserialize(&mut reader).ok()?;
     reader.end().ok()?;
