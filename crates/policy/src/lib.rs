@@ -13,6 +13,7 @@ pub mod origin;
 mod pick;
 mod principal;
 mod address;
+mod sealed;
 pub mod rules;
 pub mod rates;
 pub mod vault;

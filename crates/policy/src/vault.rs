@@ -1,26 +1,22 @@
 //! The vault: what users left with us for upstreams, sealed on disk.
 //!
-//! One file for each principal, in a directory of our own. Its name is a keyed digest, so that it tells nobody whose it
-//! is; what it holds is sealed by the key of the state directory for this purpose and for this name, so that a file that
-//! was changed, or copied to where another's is looked for, does not open. That an older file of the same principal was
-//! put back is not seen.
+//! One file for each principal. Its name tells nobody whose it is; one that was changed, or copied to where another's is
+//! looked for, does not open. That an older file of the same principal was put back is not seen.
 //!
-//! A file is replaced whole: whoever reads sees the one before or the new one, and a cut of power leaves one of them.
 //! Everything here reads and writes files in place; what writes waits for the disk, and has no business where calls are
 //! served.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::{KeyRing, Purpose, Secret};
-use ring::hmac;
 
 use crate::Principal;
+use crate::sealed::{Files, Unread};
 
 mod content;
 mod recent;
@@ -38,17 +34,13 @@ pub const MOST_VALUES: usize = 64;
 /// Characters of a name: letters, digits, `_`, `-` and `.`.
 pub const LONGEST_NAME: usize = 64;
 
-/// Bytes of a file that are read: more than it ever has.
-const LONGEST_FILE: u64 = 1024 * 1024;
-
 /// What is locked while one of several processes writes.
 const LOCK: &str = "lock";
 
 /// All principals' values.
 #[derive(Debug)]
 pub struct Vault {
-    directory: PathBuf,
-    keys: KeyRing,
+    files: Files,
     recent: Recent,
     /// Held by whoever writes.
     writing: Mutex<()>,
@@ -91,11 +83,8 @@ impl Vault {
     /// # Errors
     /// It cannot be made.
     pub fn open(directory: &Path, keys: KeyRing) -> io::Result<Self> {
-        let mut make = fs::DirBuilder::new();
-        make.recursive(true).mode(0o700).create(directory)?;
         Ok(Self {
-            directory: directory.to_owned(),
-            keys,
+            files: Files::open(directory, keys, Purpose::UserSecret, b"user secrets\0")?,
             recent: Recent::default(),
             writing: Mutex::default(),
         })
@@ -168,27 +157,27 @@ impl Vault {
     /// # Errors
     /// Where it had to stop. What was done until then is done.
     pub fn renew(&self) -> Result<Renewed, Unkept> {
-        let failed = |error| Unkept::File(self.directory.clone(), error);
+        let failed = |error| Unkept::File(self.files.directory().to_owned(), error);
         let _alone = self.alone()?;
         let mut renewed = Renewed::default();
-        for entry in fs::read_dir(&self.directory).map_err(failed)? {
+        for entry in fs::read_dir(self.files.directory()).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let Some(name) = name.to_str().filter(|name| is_file_name(name)) else {
                 continue;
             };
-            let Some((_, text)) = self.read(name)? else {
+            let Some((_, text)) = self.files.read(name)? else {
                 continue;
             };
-            if kid(&text) == Some(self.keys.kid()) {
+            if kid(&text) == Some(self.files.keys().kid()) {
                 continue;
             }
             let Some(content) = self.unsealed(name, &text) else {
                 renewed.unopened += 1;
                 continue;
             };
-            let is_stored_since = self.read(&self.name(&content.owner))?.is_some();
+            let is_stored_since = self.files.read(&self.name(&content.owner))?.is_some();
             if is_stored_since {
-                self.delete(name)?;
+                self.files.delete(name)?;
             } else {
                 self.replace(&content)?;
             }
@@ -202,8 +191,8 @@ impl Vault {
         let Some(owner) = owner(principal) else {
             return Ok(None);
         };
-        for name in self.names_of(&owner) {
-            let path = self.directory.join(&name);
+        for name in self.files.names(&owner) {
+            let path = self.files.path(&name);
             let stamp = match fs::metadata(&path) {
                 Ok(metadata) => Stamp::of(&metadata),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -224,7 +213,7 @@ impl Vault {
 
     /// What is stored of this principal, to be changed by one who is alone.
     fn stored(&self, owner: &Owner) -> Result<Values, Unkept> {
-        for name in self.names_of(owner) {
+        for name in self.files.names(owner) {
             if let Some((_, content)) = self.content(&name, owner)? {
                 return Ok(content.values);
             }
@@ -233,106 +222,48 @@ impl Vault {
     }
 
     fn content(&self, name: &str, owner: &Owner) -> Result<Option<(Stamp, Content)>, Unkept> {
-        let Some((stamp, text)) = self.read(name)? else {
+        let Some((metadata, text)) = self.files.read(name)? else {
             return Ok(None);
         };
         match self
             .unsealed(name, &text)
             .filter(|content| content.owner == *owner)
         {
-            Some(content) => Ok(Some((stamp, content))),
-            None => Err(Unkept::Sealed(self.directory.join(name))),
+            Some(content) => Ok(Some((Stamp::of(&metadata), content))),
+            None => Err(Unkept::Sealed(self.files.path(name))),
         }
     }
 
     fn unsealed(&self, name: &str, text: &str) -> Option<Content> {
-        let (kid, body) = text.split_once('.')?;
-        let mut bytes = self.keys.open(Purpose::UserSecret, kid, name.as_bytes(), body)?;
+        let mut bytes = self.files.unsealed(name, text)?;
         let content = Content::decode(&bytes);
         wipe(&mut bytes);
         content
     }
 
-    /// A file as it is, and which it was.
-    fn read(&self, name: &str) -> Result<Option<(Stamp, String)>, Unkept> {
-        let path = self.directory.join(name);
-        let read = || -> io::Result<(Stamp, String)> {
-            let file = File::open(&path)?;
-            let stamp = Stamp::of(&file.metadata()?);
-            let mut text = String::new();
-            file.take(LONGEST_FILE).read_to_string(&mut text)?;
-            Ok((stamp, text))
-        };
-        match read() {
-            Ok(read) => Ok(Some(read)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            // It is no text: not as we write it.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Unkept::Sealed(path)),
-            Err(error) => Err(Unkept::File(path, error)),
-        }
-    }
-
     /// Writes a file in the place of the one before, whatever that was named. Who left nothing has none.
     fn replace(&self, content: &Content) -> Result<(), Unkept> {
         self.recent.forget(&content.owner);
-        let [name, before] = self.names_of(&content.owner);
+        let [name, before] = self.files.names(&content.owner);
         if content.values.is_empty() {
-            self.delete(&name)?;
+            self.files.delete(&name)?;
         } else {
-            let mut bytes = content.encode();
-            let sealed = self.keys.seal(Purpose::UserSecret, name.as_bytes(), &bytes);
-            wipe(&mut bytes);
-            let path = self.directory.join(&name);
-            write(&path, sealed.to_string().as_bytes()).map_err(|error| Unkept::File(path, error))?;
+            self.files.write(&name, content.encode())?;
         }
         if before != name {
-            self.delete(&before)?;
+            self.files.delete(&before)?;
         }
-        // The names are on disk when their directory is.
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| Unkept::File(self.directory.clone(), error))
-    }
-
-    fn delete(&self, name: &str) -> Result<(), Unkept> {
-        let path = self.directory.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Unkept::File(path, error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        Ok(self.files.sync()?)
     }
 
     /// Waits for the others of this process, and not for other processes.
     fn alone(&self) -> Result<(MutexGuard<'_, ()>, File), Unkept> {
         let ours = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.directory.join(LOCK);
-        let mut open = OpenOptions::new();
-        let opened = open
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let lock = match opened {
-            Ok(lock) => lock,
-            Err(error) => return Err(Unkept::File(path, error)),
-        };
-        match lock.try_lock() {
-            Ok(()) => Ok((ours, lock)),
-            Err(TryLockError::WouldBlock) => Err(Unkept::Busy),
-            Err(TryLockError::Error(error)) => Err(Unkept::File(path, error)),
-        }
-    }
-
-    /// Where a principal's file is: as the key in use names it, and as the key before did.
-    fn names_of(&self, owner: &Owner) -> [String; 2] {
-        let name = self.name(owner);
-        let before = self.keys.previous_naming();
-        let before = before.map_or_else(|| name.clone(), |naming| file_name(&naming, owner));
-        [name, before]
+        Ok((ours, self.files.lock(LOCK)?))
     }
 
     fn name(&self, owner: &Owner) -> String {
-        file_name(&self.keys.naming(), owner)
+        self.files.name(owner)
     }
 }
 
@@ -341,15 +272,6 @@ type Owner = [u8; 32];
 
 fn owner(principal: &Principal) -> Option<Owner> {
     principal.binding().try_into().ok()
-}
-
-fn file_name(naming: &[u8], owner: &Owner) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, naming);
-    let mut digest = hmac::Context::with_key(&key);
-    digest.update(b"user secrets\0");
-    digest.update(owner);
-    let digest = digest.sign();
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -366,18 +288,14 @@ fn kid(text: &str) -> Option<&str> {
     text.split_once('.').map(|(kid, _)| kid)
 }
 
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    // One that a killed process left behind may have other permissions.
-    let _ = fs::remove_file(&beside);
-    let mut open = OpenOptions::new();
-    let mut file = open.write(true).create_new(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(text).and_then(|()| file.sync_all());
-    let written = written.and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
+impl From<Unread> for Unkept {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Busy => Self::Busy,
+            Unread::File(path, error) => Self::File(path, error),
+            Unread::Sealed(path) => Self::Sealed(path),
+        }
     }
-    written
 }
 
 impl fmt::Display for Unkept {

@@ -29,7 +29,7 @@ fn directory() -> TempDir {
 
 /// The files of principals.
 fn files(vault: &Vault) -> Vec<PathBuf> {
-    let entries = fs::read_dir(&vault.directory).unwrap();
+    let entries = fs::read_dir(vault.files.directory()).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.filter(|path| !path.ends_with(LOCK)).collect()
 }
@@ -81,7 +81,7 @@ fn nothing_of_a_value_or_of_its_principal_is_in_the_directory() {
     }
     assert!(!format!("{vault:?}").contains("canary"));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(path), mode(&vault.directory)), (0o600, 0o700));
+    assert_eq!((mode(path), mode(vault.files.directory())), (0o600, 0o700));
 }
 
 #[test]
@@ -143,7 +143,8 @@ fn anothers_file_does_not_open_under_my_name() {
         values: [("t".to_owned(), Secret::from(CANARY))].into(),
     };
     let sealed = vault
-        .keys
+        .files
+        .keys()
         .seal(Purpose::UserSecret, name.as_bytes(), &content.encode());
     fs::write(&eves, sealed.to_string()).unwrap();
     assert!(vault.get(&principal("eve"), "t").is_err());
@@ -160,7 +161,10 @@ fn what_was_sealed_for_another_name_does_not_open_even_for_its_owner() {
         values: [("t".to_owned(), Secret::from("other"))].into(),
     };
     for name in [&b"0123456789abcdef"[..], b""] {
-        let elsewhere = vault.keys.seal(Purpose::UserSecret, name, &content.encode());
+        let elsewhere = vault
+            .files
+            .keys()
+            .seal(Purpose::UserSecret, name, &content.encode());
         fs::write(&path, elsewhere.to_string()).unwrap();
         assert!(matches!(
             vault.get(&principal("ann"), "t"),
@@ -170,7 +174,8 @@ fn what_was_sealed_for_another_name_does_not_open_even_for_its_owner() {
 
     let name = vault.name(&content.owner);
     let other = vault
-        .keys
+        .files
+        .keys()
         .seal(Purpose::Stored, name.as_bytes(), &content.encode());
     fs::write(&path, other.to_string()).unwrap();
     assert!(matches!(
@@ -269,7 +274,7 @@ fn there_are_bounds() {
         vault.set(&ann, "more", "x".into()),
         Err(Unkept::TooMany)
     ));
-    assert!(fs::metadata(&files(&vault)[0]).unwrap().len() < LONGEST_FILE);
+    assert!(fs::metadata(&files(&vault)[0]).unwrap().len() < crate::sealed::LONGEST_FILE);
     assert_eq!(value(&vault, "ann", &format!("{:064}", 63)), Some(long));
     for name in ["", "a/b", "..\0", "ä", &"x".repeat(65)] {
         assert!(
