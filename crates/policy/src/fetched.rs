@@ -6,6 +6,11 @@
 mod settings;
 mod tokens;
 mod held;
+mod fetch;
+mod renewal;
+mod login;
+mod registration;
+mod logins;
 mod found;
 mod discovery;
 mod challenge;
@@ -16,6 +21,8 @@ mod unfetched;
 
 pub use challenge::Challenge;
 pub use discovery::{Hint, Resource, Server, resource, server};
+pub use login::{Beginning, Pending, Unfinished};
+pub use logins::{Account, Logins};
 pub use settings::Auth;
 pub use tokens::{Fetched, Whose, With};
 pub use unfetched::Unfetched;

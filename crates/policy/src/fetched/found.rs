@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::client::Endpoint;
-use super::discovery::{self, Hint};
+use super::discovery::{self, Hint, Server};
 use super::settings::From;
 use super::unfetched::Unfetched;
 use crate::address;
@@ -25,6 +25,8 @@ const MOST_STEPS: u8 = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) endpoint: Endpoint,
+    /// All that who gives them says; nothing where the file names the place itself.
+    pub(super) server: Option<Server>,
     /// What they are for.
     pub(super) resource: String,
     /// What may be asked for, as the upstream says.
@@ -143,6 +145,7 @@ impl Found {
                     issuer: from.issuer.clone(),
                     methods: None,
                 },
+                server: None,
                 resource: canonical(),
                 scopes: None,
             });
@@ -166,6 +169,7 @@ impl Found {
                 issuer: Some(server.issuer.clone()),
                 methods: server.methods.clone(),
             },
+            server: Some(server),
             resource,
             scopes,
         })

@@ -52,6 +52,7 @@ pub(super) struct Granted {
     pub(super) token: Secret,
     /// How long it holds, if that is told.
     pub(super) lifetime: Option<Duration>,
+    pub(super) refresh: Option<Secret>,
 }
 
 impl Question<'_> {
@@ -159,6 +160,7 @@ impl Question<'_> {
         Ok(Granted {
             token: token("access_token")?.ok_or_else(none)?,
             lifetime,
+            refresh: token("refresh_token")?,
         })
     }
 

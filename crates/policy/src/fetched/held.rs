@@ -49,8 +49,8 @@ struct Entry {
     token: Option<Token>,
     flight: Option<(u64, Flight)>,
     pause: Option<Pause>,
-    /// When the upstream refused one.
-    refused: Option<Instant>,
+    /// A token that the upstream refused.
+    refused: Option<(Arc<Secret>, Instant)>,
 }
 
 /// A token and its times.
@@ -88,6 +88,8 @@ pub(super) struct Start {
     pub(super) number: u64,
     pub(super) tell: watch::Sender<Option<Outcome>>,
     pub(super) flight: Flight,
+    /// The token that the upstream refused.
+    pub(super) refused: Option<Arc<Secret>>,
 }
 
 impl Held {
@@ -122,8 +124,8 @@ impl Held {
             return Ok(());
         };
         self.bytes -= held.secret.expose().len();
-        let before = entry.refused.replace(Instant::now());
-        if before.is_some_and(|at| at.elapsed() < SOON) {
+        let before = entry.refused.replace((held.secret, Instant::now()));
+        if before.is_some_and(|(_, at)| at.elapsed() < SOON) {
             entry.pause = Some(Pause::after(entry.pause.take(), Unfetched::Rejected));
             return Err(Unfetched::Rejected);
         }
@@ -197,9 +199,15 @@ impl Held {
             Entry::default()
         });
         entry.flight = Some((self.number, flight.clone()));
+        let refused = entry.refused.as_ref().map(|(token, _)| Arc::clone(token));
         let number = self.number;
         self.bound();
-        Ok(Start { number, tell, flight })
+        Ok(Start {
+            number,
+            tell,
+            flight,
+            refused,
+        })
     }
 
     fn bound(&mut self) {

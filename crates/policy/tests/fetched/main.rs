@@ -6,3 +6,5 @@ mod settings;
 mod discovery;
 mod grants;
 mod tokens;
+mod login;
+mod renewal;

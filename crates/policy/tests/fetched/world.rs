@@ -12,8 +12,8 @@ use config::{Environment, Field, Problems, Secret, Source};
 use http::{Request, Response, Uri};
 use parking_lot::Mutex;
 use policy::authn::Outside;
-use policy::fetched::{Auth, Fetched, Unfetched, Whose, With};
-use policy::{Identity, Principal};
+use policy::fetched::{Auth, Fetched, Logins, Unfetched, Whose, With};
+use policy::{Identity, Minter, Principal};
 use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
 
@@ -239,9 +239,20 @@ pub(crate) fn auth(text: &str) -> Auth {
 
 /// The credentials of the upstream.
 pub(crate) fn fetched(text: &str, network: &Arc<Network>) -> Fetched {
+    fetched_with(text, network, None, None)
+}
+
+/// The same, where we make tokens of our own, or keep logins.
+pub(crate) fn fetched_with(
+    text: &str,
+    network: &Arc<Network>,
+    minter: Option<Minter>,
+    logins: Option<&Arc<Logins>>,
+) -> Fetched {
     let with = With {
         outside: Arc::clone(network) as Arc<dyn Outside>,
-        minter: None,
+        minter: minter.map(Arc::new),
+        logins: logins.cloned(),
     };
     Fetched::new("crm", url(MCP), auth(text), with)
 }
