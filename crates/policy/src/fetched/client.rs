@@ -263,7 +263,7 @@ fn taken_there(endpoint: &Endpoint, what: &str) -> Unfetched {
     Unfetched::Client {
         why: format!(
             "`{}` takes no {what}; it takes: {}",
-            endpoint.url,
+            crate::address::canonical(&endpoint.url),
             methods.join(", ")
         ),
     }

@@ -147,7 +147,7 @@ pub async fn server(issuer: &str, near: bool, outside: &dyn Outside) -> Result<S
             Err(error) => return Err(error),
         }
     }
-    let none = || undiscovered(issuer, "publishes no metadata; write `token_url`");
+    let none = || undiscovered(issuer, "publishes no metadata; write its `issuer` or `token_url`");
     Err(wrong.unwrap_or_else(none))
 }
 

@@ -80,7 +80,12 @@ impl Shared {
                 let audience = found.endpoint.issuer.as_deref().unwrap_or(&token_url);
                 Some(minter.mint(identity, audience, now))
             }
-            (_, _) => None,
+            (Some(_), None) => {
+                return Err(Unfetched::Client {
+                    why: "`subject: identity` needs tokens of ours, and the gateway makes none".to_owned(),
+                });
+            }
+            (None, _) => None,
         };
         let minted = minted
             .as_deref()

@@ -84,13 +84,16 @@ impl Lately {
         Ok(new)
     }
 
-    /// Takes in what the upstream says to a token that it refuses. Whoever gives them is asked anew.
-    pub(super) fn refused(&self, hint: Hint) {
+    /// Takes in what the upstream says to a token that it refuses, or to none. Whoever gives them is asked anew, at once
+    /// if it says for the first time where its document is: whether it does.
+    pub(super) fn refused(&self, hint: Hint) -> bool {
         let mut said = self.said.lock();
+        let is_first = hint.metadata.is_some() && said.hint.metadata.is_none();
         said.is_in_doubt = true;
-        said.has_moved |= hint.metadata.is_some() && hint.metadata != said.hint.metadata;
+        said.has_moved |= is_first;
         said.hint.metadata = hint.metadata.or(said.hint.metadata.take());
         said.hint.scope = hint.scope.or(said.hint.scope.take());
+        is_first
     }
 
     /// Takes in that the upstream wants more of a token than that for which it was asked: whether that is asked for

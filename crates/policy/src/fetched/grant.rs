@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::client::{Client, Endpoint};
 use super::unfetched::Unfetched;
+use crate::address;
 use crate::authn::{Outside, strict};
 
 /// A longer answer, in bytes, is none.
@@ -132,11 +133,13 @@ impl Question<'_> {
         let error = object.as_ref().and_then(|object| object.get("error")?.as_str());
         match error.filter(|_| status.is_client_error()) {
             Some(error) => Err(Unfetched::Refused {
-                url: self.endpoint.url.to_string(),
+                url: address::canonical(&self.endpoint.url),
                 error: code(error, &self.secrets()),
                 said: object.as_ref().and_then(|object| said(object, &self.secrets())),
             }),
-            None => Err(self.unreachable(format!("it answered {status}"))),
+            None if is_overloaded(status) => Err(self.unreachable(format!("it answered {status}"))),
+            // It stumbles over what it was sent, and others sent something else.
+            None => Err(self.unusable(&format!("it answered {status}"))),
         }
     }
 
@@ -186,17 +189,28 @@ impl Question<'_> {
 
     fn unusable(&self, why: &str) -> Unfetched {
         Unfetched::Unusable {
-            url: self.endpoint.url.to_string(),
+            url: address::canonical(&self.endpoint.url),
             why: why.to_owned(),
         }
     }
 
     fn unreachable(&self, why: String) -> Unfetched {
         Unfetched::Unreachable {
-            url: self.endpoint.url.to_string(),
+            url: address::canonical(&self.endpoint.url),
             why,
         }
     }
+}
+
+/// Whether an answer says that it would be the same for all.
+fn is_overloaded(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 /// Whether a header can carry it, and nothing but it (RFC 6750 §2.1).

@@ -140,6 +140,11 @@ impl Held {
         }
     }
 
+    /// Takes in that there is reason to try again what failed for everybody.
+    pub(super) fn resume(&mut self) {
+        self.pause = None;
+    }
+
     /// Takes in what a fetch had.
     pub(super) fn land(&mut self, key: Key, number: u64, landed: &Result<Token, Unfetched>) {
         let is_of_all = landed.as_ref().is_err_and(Unfetched::is_of_all);

@@ -146,7 +146,7 @@ impl Fetched {
         let (key, _) = self.shared.key(whose)?;
         let hint = Hint::of(lines);
         self.shared.held.lock().refuse(&key, token.expose())?;
-        self.shared.lately.refused(hint);
+        self.shared.said(hint);
         self.token(whose, now).await
     }
 
@@ -177,7 +177,7 @@ impl Fetched {
 
     /// Takes in what the upstream says to who brings no token (`WWW-Authenticate` of a 401), for the next fetch.
     pub fn challenged<'l>(&self, lines: impl IntoIterator<Item = &'l [u8]>) {
-        self.shared.lately.refused(Hint::of(lines));
+        self.shared.said(Hint::of(lines));
     }
 
     /// Begins a fetch, which ends by itself in ten seconds, or with this.
@@ -200,8 +200,13 @@ impl Fetched {
             let fetched = timeout(DEADLINE, shared.fetch(&of, refused.as_deref(), now)).await;
             let fetched = fetched.unwrap_or(Err(Unfetched::Late));
             shared.held.lock().land(key, number, &fetched);
-            if let Err(why) = &fetched {
-                tracing::warn!(upstream = %shared.upstream, %why, "no credential was fetched");
+            match &fetched {
+                // What holds for all is tried again after a pause; what does not could fill the log.
+                Err(why) if why.is_of_all() => {
+                    tracing::warn!(upstream = %shared.upstream, %why, "no credential was fetched");
+                }
+                Err(why) => tracing::debug!(upstream = %shared.upstream, %why, "no credential was fetched"),
+                Ok(_) => {}
             }
             drop(landing);
             tell.send_replace(Some(fetched.map(|token| token.secret)));
@@ -233,6 +238,12 @@ impl Drop for Landing {
 }
 
 impl Shared {
+    fn said(&self, hint: Hint) {
+        if self.lately.refused(hint) {
+            self.held.lock().resume();
+        }
+    }
+
     /// For whom it is, and what stands for them.
     fn key(&self, whose: &Whose<'_>) -> Result<(Key, Of), Unfetched> {
         let identity = match whose.principal {

@@ -66,14 +66,11 @@ impl Unfetched {
     /// Whether it is so for all who call: whoever gives tokens fails, and not one caller's token.
     pub fn is_of_all(&self) -> bool {
         match self {
-            Self::Undiscovered { .. }
-            | Self::Unreachable { .. }
-            | Self::Unusable { .. }
-            | Self::Client { .. }
-            | Self::Late => true,
+            Self::Undiscovered { .. } | Self::Unreachable { .. } | Self::Client { .. } | Self::Late => true,
             Self::Refused { error, .. } => error == "invalid_client" || error == "unauthorized_client",
             Self::NotLoggedIn { .. }
             | Self::NoSubject
+            | Self::Unusable { .. }
             | Self::Rejected
             | Self::Busy
             | Self::Unkept { .. } => false,

@@ -106,7 +106,7 @@ async fn an_issuer_is_asked_in_the_order_of_the_specification() {
         let none = why(server(issuer, false, &*network).await);
         assert_eq!(network.asked(), order);
         assert!(
-            none.ends_with("publishes no metadata; write `token_url`"),
+            none.ends_with("publishes no metadata; write its `issuer` or `token_url`"),
             "{none}"
         );
     }

@@ -1,15 +1,17 @@
 //! How a token is asked for, and which answers are believed.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policy::Principal;
 use policy::fetched::{Unfetched, Whose};
+use policy::{Identity, Minter, Principal};
 use ring::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use crate::world::{
-    AS, Answer, CANARY, MCP, METADATA, NOW, Network, TOKEN, at, ed25519_pair, fetched, grant, grants,
-    metadata, principal, token,
+    AS, Answer, CANARY, MCP, METADATA, NOW, Network, TOKEN, at, ed25519_pair, fetched, fetched_with, grant,
+    grants, metadata, principal, token,
 };
 
 const SECRET: &str = "client_credentials: { client_id: 'u:s', client_secret: '${env:SECRET}', issuer: https://as.example/tenant }";
@@ -155,6 +157,51 @@ async fn a_callers_token_goes_to_who_exchanges_it() {
         token: Some("inbound"),
     };
     assert_eq!(fetched.token(&whose, at(NOW)).await, Err(Unfetched::NoSubject));
+}
+
+#[tokio::test]
+async fn a_caller_without_a_token_is_exchanged_by_one_of_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Network::described();
+    grants(&network);
+    let text = "token_exchange: { client_id: us, client_secret: x, issuer: https://as.example/tenant, subject: identity }";
+    let minter = Minter::open(&directory.path().join("key"), "https://gw.example").unwrap();
+    let fetched = fetched_with(text, &network, Some(minter), None);
+    let of = |roles: &[&str]| {
+        let mut identity = Identity::new(&"key".into(), "key", "ann");
+        identity.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Principal::Known(Arc::new(identity))
+    };
+    let ask = async |principal: &Principal| {
+        let whose = Whose {
+            principal,
+            token: None,
+        };
+        fetched.token(&whose, at(NOW)).await.unwrap().expose().to_owned()
+    };
+
+    assert_eq!(ask(&of(&["admin"])).await, "t1");
+    assert_eq!(ask(&of(&["admin"])).await, "t1");
+    // Who lost a role is somebody else to whom the token is shown.
+    assert_eq!(ask(&of(&[])).await, "t2");
+
+    let sent = &network.sent(TOKEN)[0];
+    let kind = "urn:ietf:params:oauth:token-type:jwt";
+    assert_eq!(sent.form("subject_token_type").as_deref(), Some(kind));
+    let subject = sent.form("subject_token").unwrap();
+    let claims = subject.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    assert_eq!(claims["aud"], AS);
+    assert_eq!(claims["sub"], "key:ann");
+
+    let without = crate::world::fetched(text, &network);
+    let principal = of(&[]);
+    let whose = Whose {
+        principal: &principal,
+        token: None,
+    };
+    let why = without.token(&whose, at(NOW)).await.unwrap_err();
+    assert!(matches!(why, Unfetched::Client { .. }), "{why}");
 }
 
 const ID_JAG: &str = "id_jag: { idp: { token_url: https://idp.example/token, client_id: idp-us, client_secret: y }, \

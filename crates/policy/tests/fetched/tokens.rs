@@ -142,6 +142,86 @@ async fn a_server_that_is_down_is_not_stormed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_a_server_may_be_up_again_one_asks() {
+    let network = Network::new();
+    network.answer(TOKEN, Answer::with(503, ""));
+    let fetched = Arc::new(fetched(EXCHANGE, &network));
+    let ask = |caller: usize| {
+        let fetched = Arc::clone(&fetched);
+        async move {
+            let principal = principal(&format!("u{caller}"));
+            let whose = Whose {
+                principal: &principal,
+                token: Some("inbound"),
+            };
+            fetched.token(&whose, at(NOW)).await
+        }
+    };
+    assert!(ask(0).await.is_err());
+    tokio::time::advance(Duration::from_secs(6)).await;
+    network.answer(TOKEN, Answer::with(503, "").after(3));
+
+    let mut callers = JoinSet::new();
+    for caller in 0..100 {
+        callers.spawn(ask(caller));
+    }
+    assert!(callers.join_all().await.iter().all(Result::is_err));
+
+    assert_eq!(network.sent(TOKEN).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_callers_token_breaks_is_broken_for_nobody_else() {
+    let network = Network::new();
+    network.script(TOKEN, |sent| match sent.form("subject_token").as_deref() {
+        Some("poison") => Answer::with(500, "stack trace"),
+        _ => Answer::of(grant("good", json!({}))),
+    });
+    let fetched = fetched(EXCHANGE, &network);
+    let (eve, bob) = (principal("eve"), principal("bob"));
+    let whose = Whose {
+        principal: &eve,
+        token: Some("poison"),
+    };
+    assert!(fetched.token(&whose, at(NOW)).await.is_err());
+    let whose = Whose {
+        principal: &bob,
+        token: Some("fine"),
+    };
+    assert_eq!(fetched.token(&whose, at(NOW)).await.unwrap().expose(), "good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_by_a_challenge_alone_is_asked_for_at_once() {
+    let elsewhere = "https://mcp.example/elsewhere";
+    let network = Network::new();
+    network.put(elsewhere, crate::world::prm(json!({})));
+    network.put(crate::world::METADATA, crate::world::metadata(json!({})));
+    grants(&network);
+    let fetched = fetched(KEY, &network);
+    let why = token(&fetched, 0).await.unwrap_err();
+    assert!(matches!(why, Unfetched::Undiscovered { .. }), "{why}");
+
+    let line = format!("Bearer resource_metadata=\"{elsewhere}\"");
+    fetched.challenged([line.as_bytes()]);
+
+    assert_eq!(text(&fetched, 0).await, "t1");
+    // Another place is gone to in its time: an upstream cannot send us about.
+    let asked = network.asked().len();
+    let us = Whose {
+        principal: &Principal::Anonymous,
+        token: None,
+    };
+    let held = token(&fetched, 1).await.unwrap();
+    let line = b"Bearer resource_metadata=\"https://victim.example/\"";
+    fetched
+        .reject(&us, &held, [&line[..]], at(NOW + 1))
+        .await
+        .unwrap();
+    assert_eq!(network.asked().len(), asked + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_callers_token_that_is_refused_is_nobody_elses_matter() {
     let network = Network::new();
     network.script(TOKEN, |sent| match sent.form("subject_token").as_deref() {
