@@ -28,6 +28,17 @@ impl Shared {
     ) -> Result<Token, Unfetched> {
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|_| Unfetched::Busy)?;
+        let steps = self.lately.steps();
+        let token = self.fetch_as_written(of, refused, now).await?;
+        Ok(Token { steps, ..token })
+    }
+
+    async fn fetch_as_written(
+        &self,
+        of: &Of,
+        refused: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<Token, Unfetched> {
         match (&self.auth, of) {
             (Auth::ClientCredentials(settings), Of::Us) => self.client_credentials(settings, now).await,
             (Auth::TokenExchange(settings), Of::Bearer(token, expires)) => {
@@ -209,5 +220,6 @@ pub(super) fn token(granted: Granted, now: SystemTime, expires: Option<SystemTim
         due: end - ahead,
         // It has to arrive, and be judged by another clock.
         until: end - ahead / 6,
+        steps: 0,
     }
 }

@@ -111,6 +111,11 @@ impl Lately {
         true
     }
 
+    /// How often it did.
+    pub(super) fn steps(&self) -> u8 {
+        self.said.lock().steps
+    }
+
     /// What is asked for where the file does not say: what the upstream's refusal names, else what its document does,
     /// else nothing, and what it wanted beside that (MCP, authorization, §Scope Selection Strategy).
     pub(super) fn scopes(&self, found: &Found) -> Option<Vec<String>> {

@@ -27,7 +27,7 @@ const LONGEST_WORD: usize = 24;
 /// No token is believed to hold for longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The type of tokens that say who somebody is, to a second authorization server (protocol notes §4.2.9).
+/// The type of tokens that say who somebody is, to a second authorization server (draft-ietf-oauth-identity-assertion-authz-grant).
 pub(super) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
 /// What is asked for.

@@ -61,6 +61,8 @@ pub(super) struct Token {
     pub(super) due: SystemTime,
     /// From here on it is not used.
     pub(super) until: SystemTime,
+    /// How often the upstream had asked for more when it was asked for.
+    pub(super) steps: u8,
 }
 
 struct Pause {
@@ -132,12 +134,18 @@ impl Held {
         Ok(())
     }
 
-    /// Forgets a token that is good and not good enough.
-    pub(super) fn forget(&mut self, key: &Key, token: &str) {
+    /// Forgets a token that is good and not good enough: one that was asked for before the last of so many steps.
+    pub(super) fn outgrow(&mut self, key: &Key, steps: u8) {
         let Some(entry) = self.of.get_mut(key) else { return };
-        if let Some(held) = entry.token.take_if(|held| held.secret.expose() == token) {
+        if let Some(held) = entry.token.take_if(|held| held.steps < steps) {
             self.bytes -= held.secret.expose().len();
         }
+    }
+
+    /// How many steps this token was asked for after; nothing if another one is held.
+    pub(super) fn steps(&self, key: &Key, token: &str) -> Option<u8> {
+        let held = self.of.get(key)?.token.as_ref()?;
+        (held.secret.expose() == token).then_some(held.steps)
     }
 
     /// Takes in that there is reason to try again what failed for everybody.
@@ -259,6 +267,7 @@ mod tests {
             since: at(1),
             due: at(10),
             until: at(20),
+            steps: 0,
         };
         held.land(key(number), start.number, &Ok(token));
         held.end(&key(number), start.number);

@@ -2,7 +2,7 @@
 //!
 //! One file for each upstream, since one account serves all who call. Whoever renews a login holds its lock, also
 //! against other processes: a refresh token is good once, and two who show it at a time may lose both what they had
-//! (protocol notes §4.2.11). Everything here reads and writes files in place.
+//! (OAuth 2.1 §4.3.1). Everything here reads and writes files in place.
 
 use std::fs::File;
 use std::path::Path;

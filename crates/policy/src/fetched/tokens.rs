@@ -166,12 +166,18 @@ impl Fetched {
         let shared = &self.shared;
         let (key, _) = shared.key(whose)?;
         let hint = Hint::of(lines);
-        let found = shared.lately.known().await;
-        let may = shared.may_ask_for_more();
-        if !(may && found.is_some_and(|found| shared.lately.step_up(&found, &hint))) {
+        if !shared.may_ask_for_more() {
             return Err(Unfetched::Rejected);
         }
-        shared.held.lock().forget(&key, token.expose());
+        let found = shared.lately.known().await;
+        let steps = shared.held.lock().steps(&key, token.expose());
+        // One that others have outgrown meanwhile is replaced all the same.
+        if steps.is_some_and(|steps| steps >= shared.lately.steps())
+            && !found.is_some_and(|found| shared.lately.step_up(&found, &hint))
+        {
+            return Err(Unfetched::Rejected);
+        }
+        shared.held.lock().outgrow(&key, shared.lately.steps());
         self.token(whose, now).await
     }
 

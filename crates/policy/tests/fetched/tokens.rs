@@ -222,6 +222,32 @@ async fn what_is_found_by_a_challenge_alone_is_asked_for_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_challenge_says_first_counts_more_than_what_was_found_without() {
+    let network = Network::described();
+    let elsewhere = "https://mcp.example/elsewhere";
+    network.put(
+        elsewhere,
+        crate::world::prm(json!({ "scopes_supported": ["other"] })),
+    );
+    grants(&network);
+    let fetched = fetched(KEY, &network);
+    let held = token(&fetched, 0).await.unwrap();
+
+    let us = Whose {
+        principal: &Principal::Anonymous,
+        token: None,
+    };
+    let line = format!("Bearer resource_metadata=\"{elsewhere}\"");
+    fetched
+        .reject(&us, &held, [line.as_bytes()], at(NOW))
+        .await
+        .unwrap();
+
+    let last = network.sent(TOKEN).pop().unwrap();
+    assert_eq!(last.form("scope").as_deref(), Some("other"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_callers_token_that_is_refused_is_nobody_elses_matter() {
     let network = Network::new();
     network.script(TOKEN, |sent| match sent.form("subject_token").as_deref() {
@@ -354,6 +380,36 @@ async fn more_is_asked_for_three_times() {
     let last = network.sent(TOKEN).pop().unwrap();
     assert_eq!(last.form("scope").as_deref(), Some("read a b c"));
     assert_eq!(network.sent(TOKEN).len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_more_serves_all_who_need_it() {
+    let network = Network::new();
+    grants(&network);
+    let fetched = fetched(EXCHANGE, &network);
+    let (ann, bob) = (principal("ann"), principal("bob"));
+    let [ann, bob] = [&ann, &bob].map(|principal| Whose {
+        principal,
+        token: Some("inbound"),
+    });
+    let of_ann = fetched.token(&ann, at(NOW)).await.unwrap();
+    let of_bob = fetched.token(&bob, at(NOW)).await.unwrap();
+
+    let line = b"Bearer error=\"insufficient_scope\", scope=\"more\"";
+    let step_up = async |whose, token| fetched.step_up(whose, token, [&line[..]], at(NOW)).await;
+    let more = step_up(&ann, &of_ann).await.unwrap();
+    // Two of their calls were refused at a time.
+    assert_eq!(step_up(&ann, &of_ann).await.unwrap(), more);
+    let more_of_bob = step_up(&bob, &of_bob).await.unwrap();
+    assert_eq!(step_up(&bob, &more_of_bob).await, Err(Unfetched::Rejected));
+
+    let scopes: Vec<_> = network
+        .sent(TOKEN)
+        .iter()
+        .map(|sent| sent.form("scope"))
+        .collect();
+    let more = Some("more".to_owned());
+    assert_eq!(scopes, [None, None, more.clone(), more]);
 }
 
 #[tokio::test(start_paused = true)]
