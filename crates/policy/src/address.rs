@@ -1,5 +1,7 @@
 //! Addresses that what we believe, or our own secrets, may travel to and from: https, or this machine.
 
+use std::net::IpAddr;
+
 use config::scalar::{self, Wrong};
 use config::{Field, Located};
 use http::Uri;
@@ -33,7 +35,12 @@ pub(crate) fn parse(text: &str) -> Result<Uri, Wrong> {
 
 /// Whether it is of this machine, by what it is called.
 pub(crate) fn is_loopback(url: &Uri) -> bool {
-    ["localhost", "127.0.0.1", "[::1]"].contains(&url.host().unwrap_or_default())
+    let host = url.host().unwrap_or_default();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether it carries a user, or a password.

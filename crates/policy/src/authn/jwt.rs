@@ -5,7 +5,6 @@
 //! its issuer's keys, and everything else in its header goes unread.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -274,44 +273,6 @@ fn keys(fields: &mut Fields<'_>, environment: &dyn Environment) -> Option<Keys> 
             None
         }
     }
-}
-
-/// An address that what we believe, or our own secrets, may travel to and from: https, or this machine.
-pub(super) fn url(written: Located<String>, field: &Field<'_>) -> Option<Uri> {
-    let authority = written.value.split_once("://").map_or("", |(_, rest)| rest);
-    if authority
-        .split(['/', '?', '#'])
-        .next()
-        .is_some_and(|authority| authority.contains('@'))
-    {
-        let problem = written
-            .problem("a URL may not carry a user or a password")
-            .secret();
-        field.problems().add(problem.hint("leave them out"));
-        return None;
-    }
-    let parse = |text: &str| {
-        let refused = |why: &str| Wrong::new(format!("`{}` {why}", scalar::shown(text)));
-        let url = text.parse::<Uri>();
-        let url = url.map_err(|_| refused("is not a URL").hint("write `https://…`"))?;
-        let host = url.host().unwrap_or_default();
-        match url.scheme_str() {
-            Some("https") if !host.is_empty() => Ok(url),
-            Some("http") if is_this_machine(host) => Ok(url),
-            Some("http") => Err(refused("is not encrypted")
-                .hint("write `https://…`: whoever can change an answer on its way could let anybody in")),
-            Some(_) | None => Err(refused("is not a URL we can ask").hint("write `https://…`")),
-        }
-    };
-    Some(written.checked(field.problems(), parse)?.value)
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
