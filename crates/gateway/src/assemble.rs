@@ -213,6 +213,7 @@ impl House {
             trusted: plan.trusted,
             bearers: Arc::clone(&self.bearers),
             tls: plan.tls,
+            proxies: plan.proxies,
             gate,
             admin_gate,
             sessions,

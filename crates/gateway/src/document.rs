@@ -17,7 +17,7 @@ use config::scalar::{self, Wrong};
 use config::{Environment, Field, Fields, Located, Problems, Secret, Source, Unidentified, WeakKey};
 use mcp::expose::Alias;
 use policy::rules::{self, Rules};
-use policy::{Curation, Injection, Rates, authn, rates};
+use policy::{Curation, Injection, Proxies, Rates, authn, rates};
 use proxy::{Caching, Routes, Tls};
 
 /// The whole file as meant.
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) fixed: Fixed,
     pub(crate) public_url: Option<String>,
     pub(crate) hosts: Vec<String>,
+    /// Who is believed about where requests come from.
+    pub(crate) proxies: Proxies,
     pub(crate) auth: Auth,
     /// How clients' connections begin; in the clear without it.
     pub(crate) tls: Option<Tls>,
@@ -117,6 +119,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         .optional("hosts")
         .texts()
         .map_or_else(Vec::new, Located::into_value);
+    let proxies = Proxies::check(&fields.optional("trusted_proxies"));
     let state = state(&fields.optional("state"), environment);
     let session = session(&fields.optional("session"), environment);
     let resume = resume::check(&fields.optional("resume"));
@@ -161,6 +164,7 @@ pub(crate) fn read(source: &Source, problems: &Problems, environment: &dyn Envir
         },
         public_url,
         hosts,
+        proxies,
         auth,
         tls,
         session,

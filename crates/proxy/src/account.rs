@@ -4,7 +4,7 @@
 //! became of it; an entry that is dropped was given up by its client, and says so.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -37,7 +37,7 @@ pub(crate) struct Entry {
     account: Arc<Account>,
     began: Instant,
     time: SystemTime,
-    source: Option<SocketAddr>,
+    source: Option<IpAddr>,
     route: Option<Arc<Route>>,
     upstream: Option<Arc<str>>,
     trace: Trace,
@@ -102,7 +102,7 @@ impl Account {
     pub(crate) fn open_unrouted(
         self: &Arc<Self>,
         began: Instant,
-        source: Option<SocketAddr>,
+        source: Option<IpAddr>,
         route: Option<Arc<Route>>,
     ) -> Entry {
         if route.is_none() {
@@ -115,7 +115,7 @@ impl Account {
         self: &Arc<Self>,
         began: Instant,
         time: SystemTime,
-        source: Option<SocketAddr>,
+        source: Option<IpAddr>,
         route: Option<Arc<Route>>,
         upstream: Option<Arc<str>>,
         trace: Trace,
@@ -267,7 +267,7 @@ impl Entry {
             );
         }
         let milliseconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let source = self.source.map(|source| source.ip().to_string());
+        let source = self.source.map(|source| source.to_string());
         let subject = self.message.as_ref().and_then(Message::subject);
         account.log.append(&Record {
             time: self.time,

@@ -200,7 +200,8 @@ async fn exchange(
         request.uri.clone(),
         request.headers.clone(),
     );
-    let source = http.client_addr().and_then(|address| address.as_inet()).copied();
+    let peer = http.client_addr().and_then(|address| address.as_inet());
+    let source = peer.map(|peer| current.proxies.source(peer.ip(), &headers));
     let origin = headers.get(header::ORIGIN).cloned();
     let mut door = Door::new(http, None);
 

@@ -1,7 +1,7 @@
 //! All we know of one request, and of one message in it.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -22,7 +22,7 @@ use crate::trace::Trace;
 pub(crate) struct Visit {
     pub(crate) began: Instant,
     pub(crate) time: SystemTime,
-    pub(crate) source: Option<SocketAddr>,
+    pub(crate) source: Option<IpAddr>,
     pub(crate) route: Arc<Route>,
     pub(crate) parameters: Parameters,
     pub(crate) to: Destination,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::expose::Alias;
-use policy::{Authn, Gate, Injection, Rates};
+use policy::{Authn, Gate, Injection, Proxies, Rates};
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,6 +53,8 @@ pub struct Generation {
     pub trusted: HashSet<Arc<str>>,
     /// How clients' connections begin; in the clear without it.
     pub tls: Option<Tls>,
+    /// Who is believed about where requests come from.
+    pub proxies: Proxies,
     /// Which hosts and pages may call.
     pub gate: Gate,
     /// Which hosts and pages may read the operator's pages.
