@@ -35,6 +35,7 @@ run: ## build, and serve gateway.yaml
 .PHONY: test
 test: ## check and test everything, after installing what that needs
 	@scripts/need.sh cargo cc make cmake certificates python3 venv npm
+	@scripts/need.sh nginx || echo 'setup: without nginx the tests of docs/nginx.conf are skipped'
 	$(call say,installing the official clients and servers that the tests speak with)
 	@tests/peers/install.sh
 	$(call say,formatting)

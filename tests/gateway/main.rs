@@ -17,6 +17,7 @@ mod smuggling;
 mod connections;
 mod tls;
 mod http2;
+mod fronts;
 mod streams;
 mod translation;
 mod asking;

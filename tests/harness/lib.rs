@@ -16,6 +16,7 @@ mod gate;
 mod gateway;
 pub mod issuer;
 mod matrix;
+mod nginx;
 pub mod pages;
 mod peers;
 mod pipe;
@@ -40,6 +41,7 @@ pub use gate::Gate;
 pub use gateway::{Gateway, Running, causeway, check, misbehave};
 pub use issuer::Issuer;
 pub use matrix::{Cell, Outcomes, Player, inspect};
+pub use nginx::Nginx;
 pub use peers::{
     Child, Facts, Peer, Sdk, everything_over_stdio, fastmcp_over_stdio, python_1_over_stdio,
     python_1_pinned_over_stdio, python_modern_over_stdio, python_over_stdio, rmcp_over_stdio,
