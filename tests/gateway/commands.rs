@@ -11,35 +11,35 @@ mod status;
 mod importing;
 
 /// `causeway` with these arguments.
-fn command(arguments: &[&str]) -> Command {
+pub(super) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(causeway());
     command.args(arguments).env_remove("NO_COLOR");
     command
 }
 
 /// The same at the front door of a gateway.
-fn at(gateway: &Running, arguments: &[&str]) -> Command {
+pub(super) fn at(gateway: &Running, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command.args(["--gateway", &gateway.url("")]);
     command
 }
 
 /// What a script gets: how it ended, and what it said on both streams.
-async fn piped(command: Command) -> (Exit, String, String) {
+pub(super) async fn piped(command: Command) -> (Exit, String, String) {
     let program = Program::start("causeway", command);
     let exit = program.ended().await;
     (exit, program.stdout().join("\n"), program.stderr())
 }
 
 /// What a person sees at the end, on a terminal of so many columns.
-async fn seen(command: Command, columns: u16) -> (Exit, String) {
+pub(super) async fn seen(command: Command, columns: u16) -> (Exit, String) {
     let terminal = Terminal::start(command, columns);
     let exit = terminal.ended().await;
     (exit, terminal.screen())
 }
 
 /// Without the sequences by which we colour.
-fn plain(screen: &str) -> String {
+pub(super) fn plain(screen: &str) -> String {
     let mut plain = String::new();
     let mut rest = screen;
     while let Some((before, after)) = rest.split_once('\u{1b}') {

@@ -9,6 +9,7 @@ mod headers;
 mod identity;
 mod tokens;
 mod allowing;
+mod explaining;
 mod rates;
 mod sessions;
 mod eras;

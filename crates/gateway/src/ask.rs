@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::terminal::{Paint, Screen, harmless};
 use door::Trouble;
 
-pub(crate) use call::{Call, call};
+pub(crate) use call::{Arguments, Call, call};
+pub(crate) use listing::{Listing, Which};
 pub(crate) use tools::{Tools, tools};
 
 /// A gateway on this machine answers at once, or is not well.
@@ -158,7 +159,7 @@ fn failed(command: &str, at: Option<&str>, trouble: &Trouble) -> ExitCode {
 }
 
 /// Prints JSON, which in a terminal does nothing to it.
-fn print_json(text: &str) {
+pub(crate) fn print_json(text: &str) {
     let shown = match Screen::stdout().is_terminal() {
         true => harmless::json(text),
         false => text.into(),
@@ -167,7 +168,7 @@ fn print_json(text: &str) {
 }
 
 /// Prints to standard output. Who reads may have heard enough (`head`); that is no reason to complain.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

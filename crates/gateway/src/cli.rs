@@ -7,8 +7,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::demo::Demo;
+use crate::explain::Explain;
 use crate::import::Import;
-use crate::{ask, demo, import, key, run};
+use crate::{ask, demo, explain, import, key, run};
 
 /// An MCP gateway: every MCP client reaches every MCP server through one door.
 #[derive(Parser)]
@@ -50,10 +51,12 @@ enum Command {
         #[arg(default_value = "http://127.0.0.1:7080/health")]
         url: String,
     },
-    /// What a caller sees at an endpoint of a running gateway
+    /// What a caller sees at an endpoint of a running gateway; with `--as` what somebody would see by a file
     Tools(ask::Tools),
     /// Call a tool at an endpoint of a running gateway
     Call(ask::Call),
+    /// Which rule of a file decides a call, and why
+    Explain(Explain),
     /// Keys of callers
     Key {
         #[command(subcommand)]
@@ -95,6 +98,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Health { url } => ask::health(&url),
         Command::Tools(arguments) => ask::tools(&arguments),
         Command::Call(arguments) => ask::call(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Key {
             deed: KeyDeed::New { name },
         } => key::new(&name),

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Environment, KeyRing, Located, Problems, ProcessEnvironment, Secret, scalar};
+use config::{Located, Problems, scalar};
 use policy::{Curation, Injection, What};
 use proxy::{Generation, Routes};
-use upstream::catalog::Store;
 use upstream::{Catalog, Headers, Listing, Upstream};
 
 use crate::document::Plan;
+use crate::kept::Kept;
 
 /// A server that has not told what it has by then is not compared.
 const READ_WITHIN: Duration = Duration::from_secs(30);
@@ -28,21 +28,9 @@ struct Stray<'c> {
 
 /// Compares what a file says with the catalogs that an earlier run kept.
 pub(crate) fn with_kept(plan: &Plan, problems: &Problems) {
-    let state = &plan.fixed.state.value;
-    let kept = || ProcessEnvironment.file(&state.join("session.key")).ok();
-    let key = plan
-        .session
-        .key
-        .clone()
-        .or_else(|| Some(Secret::from(kept()?.trim())));
-    let keys = key.and_then(|key| KeyRing::new(&key, plan.session.previous.as_ref()).ok());
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let (Some(keys), Ok(runtime)) = (keys, runtime) else {
-        return;
-    };
-    let catalogs = Store::open(&state.join("catalogs"), keys.naming(), runtime.handle().clone());
+    let Some(kept) = Kept::of(plan) else { return };
     for (settings, injection) in &plan.upstreams {
-        let Some(catalog) = settings.kept_catalog(&catalogs, &standing(injection)) else {
+        let Some(catalog) = kept.catalog(settings, &standing(injection)) else {
             continue;
         };
         let curations = curations(&plan.routes, &settings.name);

@@ -11,6 +11,7 @@ mod document;
 mod assemble;
 mod outside;
 mod introductions;
+mod kept;
 mod compare;
 mod drain;
 
@@ -27,6 +28,7 @@ mod terminal;
 mod telemetry;
 
 mod ask;
+mod explain;
 mod key;
 mod import;
 mod demo;

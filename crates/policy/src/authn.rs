@@ -124,11 +124,7 @@ impl Settings {
         if let Some(key) = self.open_webui.as_ref().and_then(OpenWebUi::key)
             && self.keys.named(&key.value).is_none()
         {
-            let names: Vec<&str> = self
-                .keys
-                .identities()
-                .map(|identity| &*identity.subject)
-                .collect();
+            let names = self.key_names();
             let problem = key.problem(format!("there is no key `{}`", config::scalar::shown(&key.value)));
             field.problems().add(problem.hint(match names.is_empty() {
                 true => "name the key that Open WebUI connects with under `auth.keys`".to_owned(),
@@ -169,6 +165,31 @@ impl Settings {
             .chain(issuers)
             .chain(asked)
             .collect()
+    }
+
+    /// One of this source, by what it calls it: who holds the key of that name, with all that the file says of them, or
+    /// the bearer of a token that says nothing else. None where there is no such source or key.
+    pub fn imagine(&self, source: &str, subject: &str) -> Option<Identity> {
+        if source == api_key::ISSUER {
+            return self.keys.named(subject).cloned();
+        }
+        let name = self.sources().into_iter().find(|name| *name == source)?;
+        let mut identity = Identity::new(&name.into(), name, subject);
+        identity.claims.insert("sub".into(), subject.into());
+        // Its users are not limited so; any other token that says nothing of scopes was granted none.
+        identity.scopes = (source != open_webui::NAME).then(Vec::new);
+        Some(identity)
+    }
+
+    /// The names of all keys, in the order of the alphabet.
+    pub fn key_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .keys
+            .identities()
+            .map(|identity| &*identity.subject)
+            .collect();
+        names.sort_unstable();
+        names
     }
 
     /// The issuers that clients can get tokens from.

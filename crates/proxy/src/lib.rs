@@ -57,7 +57,7 @@ pub use listen::{Listener, Page, bind, serve_clients, serve_pages};
 pub use metrics::Metrics;
 pub use protected::Protected;
 pub use results::{CacheRule, Caching, Results};
-pub use route::{Choice, Doors, Face, Route, Routes, SessionRule};
+pub use route::{Choice, Doors, Face, Leads, Route, Routes, SessionRule};
 pub use selections::Selections;
 pub use session::{Resume, Sessions};
 pub use tls::{ClientAuthority, NoAuthority, ServerCertificate, Tls, Unfit};

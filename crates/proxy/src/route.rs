@@ -117,6 +117,18 @@ pub struct Routes {
     routes: Vec<Arc<Route>>,
 }
 
+/// Where a URL leads, for who asks without a request.
+pub struct Leads {
+    /// Its route.
+    pub route: Arc<Route>,
+    /// The parameters of the URL: those of the path, then those of the query.
+    pub parameters: Vec<(String, String)>,
+    /// The upstreams it leads to, in the order of the file; none where the parameters choose nothing.
+    pub upstreams: Vec<Arc<str>>,
+    /// Whether they are shown as one server of many is, by names and URIs with aliases.
+    pub as_many: bool,
+}
+
 /// Where a request leads.
 pub(crate) enum Found {
     /// To this upstream.
@@ -295,6 +307,22 @@ impl Routes {
                 .iter()
                 .zip(other.iter())
                 .all(|(one, other)| one.shows_as(other))
+    }
+
+    /// Where this URL leads; none without a route for it.
+    pub fn lead(&self, host: Option<&str>, path: &str, query: Option<&str>) -> Option<Leads> {
+        let (route, parameters, _) = self.find(host, path, query)?;
+        let (upstreams, as_many) = match route.choose(&parameters) {
+            Found::One(upstream) => (vec![upstream], route.face.from_catalog),
+            Found::Several(upstreams) => (upstreams, true),
+            Found::Unknown => (Vec::new(), false),
+        };
+        Some(Leads {
+            route,
+            parameters: parameters.pairs,
+            upstreams,
+            as_many,
+        })
     }
 
     /// The route for a host and a path, the parameters of the URL, and which of the route's addresses

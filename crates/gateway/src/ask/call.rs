@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::door::{Address, Door, Trouble};
 use super::listing::{Listing, Which};
 use crate::terminal::{Screen, harmless};
-use arguments::Arguments;
+pub(crate) use arguments::Arguments;
 use live::Live;
 use questions::{Answers, Unanswered};
 use reader::Reader;

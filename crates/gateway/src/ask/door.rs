@@ -22,9 +22,9 @@ const SHOWN: usize = 2_000;
 /// Where to knock, as it stands on the command line.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Address {
-    /// The path of the endpoint there, as clients use it
-    #[arg(long, default_value = "/mcp")]
-    route: String,
+    /// The path of the endpoint there, as clients use it [default: /mcp]
+    #[arg(long, value_name = "PATH")]
+    pub(super) route: Option<String>,
     /// Where the gateway listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7080")]
     gateway: String,
@@ -62,12 +62,9 @@ impl Door {
     /// # Errors
     /// When the address is none.
     pub(crate) fn new(address: &Address) -> Result<Self, Trouble> {
-        let slash = if address.route.starts_with('/') { "" } else { "/" };
-        let url = format!(
-            "{}{slash}{}",
-            address.gateway.trim_end_matches('/'),
-            address.route
-        );
+        let route = address.route.as_deref().unwrap_or("/mcp");
+        let slash = if route.starts_with('/') { "" } else { "/" };
+        let url = format!("{}{slash}{route}", address.gateway.trim_end_matches('/'));
         let target = Target::parse(&url).map_err(Trouble::Address)?;
         let client = client().map_err(|error| {
             let directory = std::env::temp_dir();

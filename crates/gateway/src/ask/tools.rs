@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::door::{Address, Door, Trouble};
 use super::listing::{Listing, Which};
+use crate::explain::{self, At, Says};
 use crate::terminal::table::{Cell, Table};
 use crate::terminal::{Paint, Screen, harmless};
 
@@ -21,6 +22,13 @@ pub(crate) struct Tools {
     /// As JSON, each item as it came
     #[arg(long)]
     json: bool,
+    /// As whom, by a file and what its gateway has kept: `key:NAME`, `SOURCE:SUBJECT` of a token, or `anonymous`
+    #[arg(long = "as", value_name = "WHO", conflicts_with_all = ["gateway", "headers"])]
+    who: Option<String>,
+    #[command(flatten)]
+    at: At,
+    #[command(flatten)]
+    says: Says,
     #[command(flatten)]
     address: Address,
 }
@@ -32,6 +40,9 @@ pub(crate) fn tools(arguments: &Tools) -> ExitCode {
         (false, true) => Which::Resources,
         (false, false) => Which::Tools,
     };
+    if let Some(who) = &arguments.who {
+        return kept(arguments, who, which);
+    }
     super::with_runtime("tools", async {
         let mut door = match Door::new(&arguments.address) {
             Ok(door) => door,
@@ -39,7 +50,8 @@ pub(crate) fn tools(arguments: &Tools) -> ExitCode {
         };
         match Listing::read(&mut door, which).await {
             Ok(listing) => {
-                show(&listing, which, arguments.json, door.url());
+                let why = "is missing; `causeway status` shows why";
+                show(&listing, which, arguments.json, (door.url(), why));
                 ExitCode::SUCCESS
             }
             Err(Trouble::Refused { code, .. }) if code == mcp::code::METHOD_NOT_FOUND => {
@@ -51,7 +63,21 @@ pub(crate) fn tools(arguments: &Tools) -> ExitCode {
     })
 }
 
-fn show(listing: &Listing, which: Which, json: bool, url: &str) {
+/// Lists what somebody would see, by what was kept.
+fn kept(arguments: &Tools, who: &str, which: Which) -> ExitCode {
+    let route = arguments.address.route.as_deref();
+    match explain::seen(&arguments.at, (who, &arguments.says), route, which) {
+        Ok((route, listing)) => {
+            let why = "is missing: its catalog was not kept; a gateway that runs keeps it";
+            show(&listing, which, arguments.json, (&route, why));
+            ExitCode::SUCCESS
+        }
+        Err(mistake) => mistake.told("tools"),
+    }
+}
+
+/// `why` is what is said of a server that is missing.
+fn show(listing: &Listing, which: Which, json: bool, (url, why): (&str, &str)) {
     let screen = Screen::stdout();
     if json {
         let text = listing.json();
@@ -66,10 +92,7 @@ fn show(listing: &Listing, which: Which, json: bool, url: &str) {
         super::print(&table(listing, which).shown(screen));
     }
     for alias in &listing.missing {
-        let words = format!(
-            "{} is missing; `causeway status` shows why",
-            harmless::line(alias)
-        );
+        let words = format!("{} {why}", harmless::line(alias));
         let screen = Screen::stderr();
         eprintln!("{}", screen.paint(Paint::Red, &words));
     }

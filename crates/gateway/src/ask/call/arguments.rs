@@ -11,7 +11,7 @@ use crate::terminal::harmless;
 const LONGEST: u64 = 64 << 20;
 
 /// An object, as JSON text.
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     json: Box<RawValue>,
     /// They came from standard input, which can therefore answer nothing.
     pub(super) from_stdin: bool,
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 
 /// Why they cannot be sent.
 #[derive(Debug)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     Unreadable {
         from: String,
         why: String,
@@ -39,7 +39,7 @@ pub(super) enum Wrong {
 impl Arguments {
     /// # Errors
     /// When they cannot be read, or are no JSON object.
-    pub(super) fn read(written: Option<&str>) -> Result<Self, Wrong> {
+    pub(crate) fn read(written: Option<&str>) -> Result<Self, Wrong> {
         let (from, text) = match written {
             None => ("the arguments", Ok("{}".to_owned())),
             Some("-") => ("standard input", text_of(std::io::stdin().lock())),
@@ -64,7 +64,7 @@ impl Arguments {
         })
     }
 
-    pub(super) fn json(&self) -> &str {
+    pub(crate) fn json(&self) -> &str {
         self.json.get()
     }
 }
