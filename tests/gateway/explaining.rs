@@ -75,7 +75,8 @@ async fn server() -> Server {
 /// `crm` is curated and trusted, `wiki` is neither.
 async fn gateway(crm: &Server, wiki: &Server, more: &str) -> Running {
     let tools = "{ deny: [secret], rename: { find: search }, change: { report: { fixed: { region: \"${claim:region:-none}\" } } } }";
-    let gateway = Gateway::new()
+    
+    Gateway::new()
         .upstream(
             "crm",
             format!("{{ url: \"{}\", trusted: true, tools: {tools} }}", crm.url()),
@@ -84,8 +85,7 @@ async fn gateway(crm: &Server, wiki: &Server, more: &str) -> Running {
         .config(ROUTES)
         .config(more)
         .start()
-        .await;
-    gateway
+        .await
 }
 
 /// Has somebody who sees everything look at everything, and waits until that is kept.

@@ -28,7 +28,7 @@ pub use minted::Minter;
 pub use origin::{Denied, Gate};
 pub use pick::{Pattern, Pick};
 pub use principal::{Identity, Principal};
-pub use rates::{Limited, Permit, Rates};
 pub use proxies::Proxies;
+pub use rates::{Limited, Permit, Rates};
 pub use rules::Rules;
 pub use vault::Vault;

@@ -159,7 +159,7 @@ fn by_rates(current: &Generation, call: &mut Call, upstream: Option<&str>) -> Re
     let permit = current.rates.admit(
         &rates::Subject {
             principal: &call.visit.principal,
-            address: source.ip(),
+            address: source,
             route: &call.visit.route.path,
             method,
             upstream,
