@@ -75,7 +75,7 @@ async fn server() -> Server {
 /// `crm` is curated and trusted, `wiki` is neither.
 async fn gateway(crm: &Server, wiki: &Server, more: &str) -> Running {
     let tools = "{ deny: [secret], rename: { find: search }, change: { report: { fixed: { region: \"${claim:region:-none}\" } } } }";
-    
+
     Gateway::new()
         .upstream(
             "crm",
